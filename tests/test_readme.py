@@ -1,0 +1,52 @@
+"""Holds the README against the notebook and the commands it promises."""
+
+import pathlib
+import re
+
+import nbformat
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_table_is_the_notebook_s(notebook: nbformat.NotebookNode) -> None:
+    """Each cell of the results table equals the stored output."""
+    (stored,) = (
+        output.data["text/html"]
+        for cell in notebook.cells
+        if cell.source.endswith("\naccuracy_table(results)")
+        or cell.source == "accuracy_table(results)"
+        for output in cell.outputs
+    )
+    rows = re.findall(r"<tr>\s*<th>(\d+)</th>(.*?)</tr>", stored, re.DOTALL)
+    expected = [[k, *re.findall(r"<td>(.*?)</td>", cells)] for k, cells in rows]
+    quoted = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in README.splitlines()
+        if re.match(r"\| \d+ \|", line)
+    ]
+    assert len(quoted) == 10
+    assert quoted == expected
+
+
+def test_commands() -> None:
+    """CI runs the README's test command; both name files that exist."""
+    commands = re.findall(r"```sh\n(.+?)\n```", README)
+    assert len(commands) == 2
+    run, test = commands
+    assert "-r requirements.txt" in run
+    assert "pruning_challenge.ipynb" in run
+    assert test in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_environment_variables(notebook: nbformat.NotebookNode) -> None:
+    """Every variable that the notebook reads is explained, and no other."""
+    code = "\n".join(cell.source for cell in notebook.cells)
+    in_code = set(re.findall(r'environ(?:\.get\(|\[)"(PRUNING_\w+)"', code))
+    assert set(re.findall(r"^\| `(PRUNING_\w+)`", README, re.M)) == in_code
+
+
+def test_files_exist() -> None:
+    """Every file that the README names is there."""
+    for name in re.findall(r"`((?:tests/)?\w+\.(?:py|ipynb|txt))`", README):
+        assert (ROOT / name).is_file(), name

@@ -25,8 +25,6 @@ import conftest
 import numpy as np
 import tensorflow as tf
 
-COUNT = 55_000
-
 
 def our_epoch(
     nb: types.ModuleType, images: tf.Tensor, labels: tf.Tensor, batch: int
@@ -35,8 +33,8 @@ def our_epoch(
 
     Args:
         nb: The notebook's definitions.
-        images: float32 (COUNT, 784).
-        labels: int32 (COUNT,).
+        images: float32 (N, 784).
+        labels: int32 (N,).
         batch: Images per step.
 
     Returns:
@@ -50,10 +48,10 @@ def our_epoch(
 
     def run() -> None:
         """Shuffles and trains, as in `train`."""
-        batches = nb.shuffled_batches(COUNT, batch, [0, 1])
-        rate, step = tf.constant(0.001), tf.constant(0.0)
+        batches = nb.shuffled_batches(len(labels), batch, [0, 1])
+        rates, step = tf.fill([len(batches)], 0.001), tf.constant(0.0)
         nb.train_epoch(
-            weights, moments, images, labels, batches, step, rate
+            weights, moments, images, labels, batches, rates, step
         ).numpy()
 
     return run
@@ -66,8 +64,8 @@ def keras_epoch(
 
     Args:
         sizes: Widths of all layers.
-        images: float32 (COUNT, 784).
-        labels: int32 (COUNT,).
+        images: float32 (N, 784).
+        labels: int32 (N,).
         batch: Images per step.
 
     Returns:
@@ -90,11 +88,14 @@ def keras_epoch(
     return lambda: model.fit(*data, batch_size=batch, epochs=1, verbose=0)
 
 
-def batch_products(sizes: list[int], batch: int) -> Callable[[], object]:
+def batch_products(
+    sizes: list[int], count: int, batch: int
+) -> Callable[[], object]:
     """Prepares the matrix products of one epoch and nothing else.
 
     Args:
         sizes: Widths of all layers.
+        count: Images per epoch.
         batch: Images per step.
 
     Returns:
@@ -127,7 +128,7 @@ def batch_products(sizes: list[int], batch: int) -> Callable[[], object]:
 
     def run() -> None:
         """Takes all steps of an epoch."""
-        for _ in range(COUNT // batch):
+        for _ in range(count // batch):
             products = step()
         products[-1].numpy()
 
@@ -135,12 +136,13 @@ def batch_products(sizes: list[int], batch: int) -> Callable[[], object]:
 
 
 def square_products(
-    sizes: list[int], batch: int, side: int = 2000
+    sizes: list[int], count: int, batch: int, side: int = 2000
 ) -> Callable[[], object]:
     """Prepares square products of as many operations as one epoch.
 
     Args:
         sizes: Widths of all layers.
+        count: Images per epoch.
         batch: Images per step.
         side: Rows and columns of the square matrix.
 
@@ -150,17 +152,18 @@ def square_products(
     """
     pairs = list(itertools.pairwise(sizes))
     per_image = 3 * sum(m * n for m, n in pairs) - pairs[0][0] * pairs[0][1]
-    exact = COUNT // batch * batch * per_image / side**3
+    exact = count // batch * batch * per_image / side**3
+    whole = max(1, round(exact))
     matrix = tf.random.stateless_normal([side, side], seed=[0, 0])
     multiply = tf.function(lambda: tf.matmul(matrix, matrix))
 
     def run() -> None:
         """Multiplies."""
-        for _ in range(round(exact)):
+        for _ in range(whole):
             product = multiply()
         product.numpy()
 
-    run.scale = exact / round(exact)
+    run.scale = exact / whole
     return run
 
 
@@ -168,19 +171,20 @@ def main() -> None:
     """Times all contestants and prints medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--images", type=int, default=55_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    batch = options.batch_size
+    batch, count = options.batch_size, options.images
     with tempfile.TemporaryDirectory() as folder:
         nb = conftest.load_definitions(pathlib.Path(folder))
         rng = np.random.default_rng(0)
-        images = tf.constant(rng.random((COUNT, 784), dtype=np.float32))
-        labels = tf.constant(rng.integers(0, 10, COUNT).astype(np.int32))
+        images = tf.constant(rng.random((count, 784), dtype=np.float32))
+        labels = tf.constant(rng.integers(0, 10, count).astype(np.int32))
         contestants = {
             "our loop": our_epoch(nb, images, labels, batch),
             "Keras fit": keras_epoch(nb.SIZES, images, labels, batch),
-            "batch products": batch_products(nb.SIZES, batch),
-            "square products": square_products(nb.SIZES, batch),
+            "batch products": batch_products(nb.SIZES, count, batch),
+            "square products": square_products(nb.SIZES, count, batch),
         }
         seconds = {name: [] for name in contestants}
         for round_number in range(options.rounds + 1):

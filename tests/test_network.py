@@ -2,6 +2,9 @@
 
 import dataclasses
 import itertools
+import pathlib
+import subprocess
+import sys
 import types
 
 import numpy as np
@@ -161,6 +164,25 @@ def test_training_sees_the_training_split_only(
     assert changed.tolist() == (history.split == "validation").tolist()
 
 
+def test_order_depends_on_seed_and_epoch(
+    nb: types.ModuleType, dataset: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every epoch of every seed is shuffled by a seed of its own."""
+    asked = []
+    shuffle = nb.shuffled_batches
+
+    def record(count: int, batch_size: int, seed: list[int]) -> tf.Tensor:
+        """Notes the seed and shuffles."""
+        asked.append(tuple(seed))
+        return shuffle(count, batch_size, seed)
+
+    monkeypatch.setattr(nb, "shuffled_batches", record)
+    for seed in (0, 7):
+        nb.train(dataset, seed, epochs=2, sizes=SIZES, batch_size=50)
+    assert len(set(asked)) == 4
+    assert [seed for seed, _ in asked] == [0, 0, 7, 7]
+
+
 def test_training_learns(nb: types.ModuleType, dataset: object) -> None:
     """The history has a row per epoch and split, and the loss falls."""
     weights, history = nb.train(
@@ -172,3 +194,17 @@ def test_training_learns(nb: types.ModuleType, dataset: object) -> None:
     assert losses[-1] < losses[0] / 2
     test = dataset.test
     assert nb.accuracy(weights, test.images, test.labels) > 90
+
+
+def test_benchmark_runs() -> None:
+    """The benchmark that is run by hand still fits the notebook."""
+    script = pathlib.Path(__file__).with_name("bench_training.py")
+    options = ["--images", "512", "--rounds", "1"]
+    run = subprocess.run(
+        [sys.executable, script, *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "our loop" in run.stdout

@@ -189,6 +189,6 @@ def test_quoted_figures(notebook: nbformat.NotebookNode) -> None:
     prose.append((ROOT / "README.md").read_text(encoding="utf-8"))
     for text in prose:
         # Versions (2.18) and thresholds in code are not results.
-        quoted = re.findall(r"(?<![\w.])\d+\.\d(?= (?:%|points))", text)
+        quoted = re.findall(r"(?<![\w.])\d+\.\d(?= (?:%|points|times))", text)
         missing = set(quoted) - stored
         assert not missing, (missing, text[:60])

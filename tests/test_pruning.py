@@ -215,6 +215,13 @@ def test_sweep(nb: types.ModuleType, dataset: object) -> None:
         assert row.accuracy == nb.accuracy(pruned, test.images, test.labels)
         assert row.zeros == sum(nb.count_zeros(pruned))
         assert row.sparsity == pytest.approx(100 * row.zeros / total)
+    validated = nb.sweep(
+        networks, [dataset], nb.METHODS, [0], split="validation"
+    )
+    images, labels = dataset.validation.images, dataset.validation.labels
+    expected = nb.evaluate(networks["toy", 3], images, labels)
+    assert validated.loss[0] == pytest.approx(expected[0], rel=1e-5)
+    assert validated.loss[0] != pytest.approx(table.loss[0], rel=1e-5)
     backwards = nb.sweep(networks, [dataset], nb.METHODS, [90, 50, 0])
     keys = ["method", "k"]
     assert (

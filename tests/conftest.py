@@ -24,6 +24,8 @@ DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 def is_definition(node: ast.stmt) -> bool:
     """Tells definitions and constants from statements that do the work.
 
+    Constants are in capitals, and names of types start with one.
+
     Args:
         node: A top-level statement of a code cell.
 
@@ -35,7 +37,7 @@ def is_definition(node: ast.stmt) -> bool:
         for name in ast.walk(node)
         if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
     ]
-    constants = bool(names) and all(name.isupper() for name in names)
+    constants = bool(names) and all(name[0].isupper() for name in names)
     return isinstance(node, DEFINITIONS) or (
         constants and isinstance(node, (ast.Assign, ast.If))
     )

@@ -193,7 +193,7 @@ def test_wrong_rank_is_refused(
 def test_scores_that_do_not_fit_are_refused(
     nb: types.ModuleType, weights: list[np.ndarray]
 ) -> None:
-    """One score per row is neither weight nor unit pruning."""
+    """Scores of rows have to say so by their shape."""
     with pytest.raises(ValueError, match="do not fit"):
         nb.prune(weights, 50, lambda matrix: np.linalg.norm(matrix, axis=1))
 
@@ -205,7 +205,7 @@ def test_sweep(nb: types.ModuleType, dataset: object) -> None:
     table = nb.sweep(networks, [dataset], nb.METHODS, [0, 50, 90])
     assert list(table.columns) == [
         *("dataset", "seed", "method", "k"),
-        *("zeros", "sparsity", "accuracy", "loss"),
+        *("zeros", "sparsity", "energy", "accuracy", "loss"),
     ]
     assert list(table.method) == ["weight"] * 3 + ["unit"] * 3
     total = sum(m * n for m, n in itertools.pairwise(sizes))
@@ -215,6 +215,13 @@ def test_sweep(nb: types.ModuleType, dataset: object) -> None:
         assert row.accuracy == nb.accuracy(pruned, test.images, test.labels)
         assert row.zeros == sum(nb.count_zeros(pruned))
         assert row.sparsity == pytest.approx(100 * row.zeros / total)
+        kept = [
+            np.sum(np.square(after)) / np.sum(np.square(before))
+            for before, after in zip(
+                networks["toy", 3][:-1], pruned[:-1], strict=True
+            )
+        ]
+        assert row.energy == pytest.approx(100 - 100 * np.mean(kept), abs=1e-4)
     validated = nb.sweep(
         networks, [dataset], nb.METHODS, [0], split="validation"
     )

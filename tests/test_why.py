@@ -114,7 +114,7 @@ def test_origins(nb: types.ModuleType) -> None:
     (found,) = nb.trace_origins(
         trained, initial, nb.decompose(trained), sparsity=95
     )
-    assert found["matrix"] == "60×40"
+    assert found["matrix"] == "1: 60×40"
     assert (found["above initial"], found["rank kept"]) == (1, 1)
     assert found["dropped part"] > 0.9
     assert found["kept part"] < 0.6

@@ -21,9 +21,10 @@ import time
 import types
 from collections.abc import Callable
 
-import conftest
 import numpy as np
 import tensorflow as tf
+
+import conftest
 
 
 def our_epoch(

@@ -138,39 +138,87 @@ def test_furthest_k(nb: types.ModuleType) -> None:
     assert nb.furthest_k(curve, 10) == 90
 
 
-def test_choose_penalty(nb: types.ModuleType) -> None:
-    """The smallest copy wins, then the more accurate one."""
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        (0.5, {"penalty": "far and better", "k": 90, "k without": 50}),
+        (1.4, {"penalty": "far and better", "k": 90, "k without": 90}),
+        (0.0, {"penalty": "best when dense", "k": 0, "k without": 0}),
+    ],
+)
+def test_choose_penalty(
+    nb: types.ModuleType, points: float, expected: dict[str, object]
+) -> None:
+    """The smallest copy wins, then the more accurate one; never "none"."""
     curves = pd.DataFrame(
         {
+            "none": [98.0, 97.9, 96.7],
+            "none, decayed": [99.0, 99.0, 99.0],
             "best when dense": [99.0, 97.0, 50.0],
             "far": [97.6, 97.5, 97.5],
             "far and better": [97.5, 97.6, 97.6],
-            "too weak": [97.0, 97.0, 97.0],
+            "too weak": [97.0, 96.5, 96.5],
         },
         index=[0, 50, 90],
+    ).T
+    assert nb.choose_penalty(curves, points) == expected
+
+
+def test_mean_lost(nb: types.ModuleType) -> None:
+    """Each seed is compared with its own dense network."""
+    dense = pd.DataFrame(
+        {"dataset": "A", "seed": [0, 1], "accuracy": [98.0, 96.0]}
+    ).set_index(["dataset", "seed"])["accuracy"]
+    measured = pd.DataFrame(
+        {
+            "dataset": "A",
+            "seed": [0, 1, 0],
+            "k": [50, 50, 90],
+            "accuracy": [97.0, 94.0, 90.0],
+        }
     )
-    assert nb.choose_penalty(curves, 97.5) == "far and better"
-    assert nb.choose_penalty(curves.drop(index=90), 96) == "far and better"
-    assert nb.choose_penalty(curves, 98) == "best when dense"
+    lost = nb.mean_lost(measured, dense, ["dataset", "k"])
+    assert lost.to_dict() == {("A", 50): 1.5, ("A", 90): 8.0}
 
 
-def test_curve_is_of_validation_images(
-    nb: types.ModuleType, dataset: object
-) -> None:
-    """Test images have no influence on what penalties are chosen by."""
+def test_sweep_penalised(nb: types.ModuleType, dataset: object) -> None:
+    """Each network by its own method, on the split that is asked for."""
     weights, _ = nb.train(dataset, 0, epochs=5, sizes=SIZES, batch_size=50)
     spoilt = dataclasses.replace(
         dataset,
         test=nb.Split(dataset.test.images, 9 - dataset.test.labels),
     )
-    curve = nb.validation_curve(weights, spoilt, "weight")
-    validation = dataset.validation
-    assert list(curve.index) == nb.SPARSITIES
-    for k in (0, 50, 99):
-        pruned = nb.prune(weights, k, nb.weight_scores)
-        assert curve[k] == nb.accuracy(
-            pruned, validation.images, validation.labels
-        )
+    rows = nb.sweep_penalised(
+        {
+            ("toy", 3, "unit", "all"): weights,
+            ("toy", 3, "weight", "x"): weights,
+        },
+        {"toy": dataclasses.replace(spoilt, name="toy")},
+        split="validation",
+    )
+    split = dataset.validation
+    for method, penalty in (("unit", "all"), ("weight", "x")):
+        part = rows[(rows.method == method) & (rows.penalty == penalty)]
+        assert part.k.tolist() == nb.SPARSITIES
+        assert set(part.seed) == {3}
+        for k, percent in zip(part.k, part.accuracy, strict=True):
+            pruned = nb.prune(weights, k, nb.METHODS[method])
+            assert percent == nb.accuracy(pruned, split.images, split.labels)
+
+
+def test_shuffle_survivors(
+    nb: types.ModuleType, masks: list[np.ndarray]
+) -> None:
+    """The same values under the same mask, in other places, trial by trial."""
+    initial, mask = nb.init_trials([0, 1])[0], masks[0]
+    before = initial.numpy().copy()
+    shuffled = nb.shuffle_survivors(initial, mask, np.random.default_rng(0))
+    np.testing.assert_array_equal(initial, before)
+    for trial in (0, 1):
+        kept = mask[trial] == 1
+        old, new = before[trial][kept], shuffled[trial][kept]
+        np.testing.assert_array_equal(np.sort(old), np.sort(new))
+        assert (old != new).mean() > 0.9
 
 
 def test_widths_left(nb: types.ModuleType, weights: list[np.ndarray]) -> None:
@@ -300,7 +348,7 @@ def test_stop_is_the_step_of_least_validation_loss(
     _, table = nb.train_trials(
         nb.init_trials([0, 1]), masks, dataset, batches, interval=10
     )
-    assert table.stop.tolist() == [20, 30]
+    assert table.best_step.tolist() == [20, 30]
     assert all(split is dataset.validation for split in asked[:-1])
     assert asked[-1] is dataset.test
 
@@ -354,7 +402,16 @@ def test_controls_have_the_counts_of_the_tickets(
     dense = [tf.Variable(rng.normal(size=mask.shape)) for mask in masks]
     initial, fresh = nb.init_trials([0, 1]), nb.init_trials([2, 3])
     controls = nb.control_trials(masks, dense, initial, fresh)
-    assert set(controls) == {"fresh values", "random mask", "one shot"}
+    assert set(controls) == {
+        "fresh values",
+        "shuffled values",
+        "random mask",
+        "one shot",
+    }
+    shuffled, under = controls["shuffled values"]
+    assert under is masks
+    for one, other in zip(shuffled, initial, strict=True):
+        np.testing.assert_array_equal(np.sort(one, None), np.sort(other, None))
     assert controls["fresh values"][0] is fresh
     for one, other in zip(controls["fresh values"][1], masks, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -48,6 +48,20 @@ def test_environment_variables(notebook: nbformat.NotebookNode) -> None:
 
 def test_files_exist() -> None:
     """Every file that the README names is there."""
-    names = set(re.findall(r"`((?:tests/)?\w+\.(?:py|ipynb|txt))`", README))
+    names = set(
+        re.findall(r"`((?:tests/)?\w+\.(?:py|ipynb|txt|docx))`", README)
+    )
     for name in names - {"executed.ipynb"}:  # Made by the first command.
         assert (ROOT / name).is_file(), name
+
+
+def test_workflow() -> None:
+    """The code host tests the versions of Python that the README names."""
+    path = ROOT / ".github" / "workflows" / "tests.yml"
+    workflow = path.read_text(encoding="utf-8")
+    first, last = re.search(r"Python 3\.(\d+) to 3\.(\d+)", README).groups()
+    supported = {f"3.{i}" for i in range(int(first), int(last) + 1)}
+    assert set(re.findall(r'"(3\.\d+)"', workflow)) == supported
+    (matrix,) = re.findall(r"python: \[(.+)\]", workflow)
+    assert set(re.findall(r"3\.\d+", matrix)) == supported
+    assert "python -m pytest" in workflow

@@ -249,4 +249,4 @@ def test_fastest_k(nb: types.ModuleType) -> None:
     validation = nb.pd.Series({0: 98.0, 50: 97.5, 80: 97.1, 90: 96.9})
     speedup = nb.pd.Series({0: 9.0, 50: 2.0, 80: 1.5, 90: 4.0})
     assert nb.fastest_k(validation, speedup) == 50
-    assert nb.fastest_k(validation, speedup[[0, 90]]) is None
+    assert nb.fastest_k(validation, speedup[[0, 90]]) == 0

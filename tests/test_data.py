@@ -309,9 +309,14 @@ def test_stand_in_when_the_network_hangs(
         use_mirrors(nb, monkeypatch, f"{address}/a", f"{address}/b")
         start = time.monotonic()
         assert nb.reachable_mirrors() == frozenset()
+        assert time.monotonic() - start < 15
         first = nb.load_dataset("mnist")
         second = nb.load_dataset("mnist")
-        assert time.monotonic() - start < 15
+        server.setblocking(False)
+        for _ in "ab":  # Each mirror was asked
+            server.accept()[0].close()
+        with pytest.raises(BlockingIOError):  # once.
+            server.accept()
     assert first.name == second.name == "stand-in"
     notice = capsys.readouterr().out
     assert "Small is NOT used" in notice
@@ -351,7 +356,13 @@ def test_write_whole(nb: types.ModuleType, tmp_path: pathlib.Path) -> None:
     with pytest.raises(TypeError):
         nb.write_whole(path, "not bytes")
     assert path.read_bytes() == b"old"
+    with pytest.raises(OSError):  # A folder can't be replaced by a file.
+        nb.write_whole(path.parent, b"new")
+    assert list(tmp_path.iterdir()) == [path.parent]
     assert list(path.parent.iterdir()) == [path]
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    assert path.stat().st_mode == plain.stat().st_mode  # Readable by others.
 
 
 @pytest.mark.skipif(

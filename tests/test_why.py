@@ -90,6 +90,14 @@ def test_affordable_rank(nb: types.ModuleType) -> None:
             assert rank * sum(shape) <= left < (rank + 1) * sum(shape) + 1e-5
 
 
+def test_stored_values(nb: types.ModuleType) -> None:
+    """Two factors of rank 50 and 1, and the last matrix whole."""
+    shapes = [(1000, 1000), (1000, 10), (10, 10)]
+    weights = [np.ones(shape) for shape in shapes]
+    assert nb.stored_values(weights, 90) == 50 * 2000 + 0 * 1010 + 100
+    assert nb.stored_values(weights[1:], 80) == 1 * 1010 + 100
+
+
 @pytest.mark.parametrize("sparsity", [25, 60, 99])
 def test_truncation_is_the_best_of_its_rank(
     nb: types.ModuleType, weights: list[np.ndarray], sparsity: float

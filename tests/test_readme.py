@@ -31,11 +31,14 @@ def test_table_is_the_notebook_s(notebook: nbformat.NotebookNode) -> None:
 
 def test_commands() -> None:
     """CI runs the README's test command; both name files that exist."""
-    commands = re.findall(r"```sh\n(.+?)\n```", README)
+    commands = re.findall(r"```sh\n(.+?)\n```", README, re.DOTALL)
     assert len(commands) == 2
     run, test = commands
     assert "-r requirements.txt" in run
     assert "pruning_challenge.ipynb" in run
+    # The report that is committed belongs to the outputs that are stored.
+    assert "PRUNING_OUTPUT_DIR=out " in run
+    assert "out/" in (ROOT / ".gitignore").read_text(encoding="utf-8")
     assert test in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
@@ -51,7 +54,7 @@ def test_files_exist() -> None:
     names = set(
         re.findall(r"`((?:tests/)?\w+\.(?:py|ipynb|txt|docx))`", README)
     )
-    for name in names - {"executed.ipynb"}:  # Made by the first command.
+    for name in names:
         assert (ROOT / name).is_file(), name
 
 

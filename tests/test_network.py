@@ -106,7 +106,7 @@ def test_adam_update(nb: types.ModuleType) -> None:
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=(4, 3)).astype(np.float32)
     variable = tf.Variable(matrix)
-    moments = [(tf.Variable(0 * matrix), tf.Variable(0 * matrix))]
+    moments = nb.init_moments([variable])
     mean = square = np.zeros_like(matrix)
     for step in (1, 2, 3):
         gradient = rng.normal(size=(4, 3)).astype(np.float32)

@@ -189,6 +189,7 @@ def content(nb: types.ModuleType) -> dict[str, object]:
             columns=pd.MultiIndex.from_tuples(columns),
         ),
         "figure": figure,
+        "training": "two toys",
     }
 
 
@@ -211,6 +212,7 @@ def test_build_document(
         *("k (%)", "network, zeros (%)", "toy, weight"),
         *("0", "0.0", "98.0 ± 0.1"),
     ]
+    assert any("two toys" in part.text for part in document.paragraphs)
     other = content | {"findings": {"Why?": "Who knows."}}
     assert nb.build_document(**other) != built
 
@@ -253,7 +255,9 @@ def test_without_python_docx(
             "accuracy_table": lambda results: results,
         },
     )
-    assert "pip install python-docx" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "pip install python-docx" in printed
+    assert "is not of this run" in printed
     assert not list(tmp_path.iterdir())
 
 

@@ -3,6 +3,7 @@
 import itertools
 import types
 
+import matplotlib.figure
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,6 +79,31 @@ def test_spread(nb: types.ModuleType) -> None:
     found = nb.spread(np.diag([2.0, -6, 2, 6]), nb.unit_scores)
     assert found["variation"] == pytest.approx(50)
     assert found["smallest half"] == pytest.approx(100 * 8 / 80)
+
+
+def test_dataset_panels(nb: types.ModuleType) -> None:
+    """One panel or two: each has its name, one axis of accuracy for all."""
+    for names in (["MNIST"], ["MNIST", "Fashion"]):
+        figure, panels = nb.dataset_panels(names, height=3)
+        assert list(panels) == names
+        assert [axis.get_title() for axis in figure.axes] == names
+        panels[names[-1]].set_ylim(0, 50)
+        assert panels[names[0]].get_ylim() == (0, 50)
+        assert panels[names[0]].get_ylabel() == "test accuracy (%)"
+        assert figure.get_figheight() == 3
+
+
+def test_set_log_axis(nb: types.ModuleType) -> None:
+    """Labels are plain numbers, at the ticks that were asked for."""
+    axis = matplotlib.figure.Figure().subplots()
+    nb.set_log_axis(axis, (9, 1.5), [5, 2, 2.5])
+    axis.figure.canvas.draw()
+    labels = [label.get_text() for label in axis.get_xticklabels()]
+    minor = [label.get_text() for label in axis.get_xticklabels(minor=True)]
+    assert labels == ["5", "2", "2.5"]
+    assert not any(minor)
+    assert axis.get_xlim() == (9, 1.5)
+    assert axis.get_xscale() == "log"
 
 
 def test_affordable_rank(nb: types.ModuleType) -> None:

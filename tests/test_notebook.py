@@ -46,35 +46,6 @@ def stored_text(notebook: nbformat.NotebookNode) -> str:
     )
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ('PRESET = "full"', 'PRESET = "fast"', "'fast'; use 'full' or 'quick'"),
-        ("95, 97, 99]", "97]", r"Add \[95, 99\] to SPARSITIES"),
-        ("PENALTY_SEEDS = 3", "PENALTY_SEEDS = 6", "SEED_COUNT, 5, or less"),
-        ("TICKET_ROUNDS = 15", "TICKET_ROUNDS = 12", "TICKET_CONTROLS to 12"),
-    ],
-)
-def test_configuration_is_refused(
-    notebook: nbformat.NotebookNode,
-    monkeypatch: pytest.MonkeyPatch,
-    old: str,
-    new: str,
-    message: str,
-) -> None:
-    """A mistake in the form is named before anything is trained."""
-    monkeypatch.delenv("PRUNING_PRESET", raising=False)
-    (source,) = (
-        cell.source
-        for cell in code_cells(notebook)
-        if cell.source.startswith("# @title Configuration")
-    )
-    exec(source, {"os": os})
-    assert source.count(old) == 1
-    with pytest.raises(ValueError, match=message):
-        exec(source.replace(old, new), {"os": os})
-
-
 def definitions(notebook: nbformat.NotebookNode) -> Iterator[ast.AST]:
     """Finds functions and classes, nested ones too.
 
@@ -108,6 +79,35 @@ def test_stores_the_full_preset_on_real_data(
     assert "full: 5 seeds" in text
     assert "Loaded: MNIST, Fashion-MNIST" in text
     assert "NOT used" not in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('PRESET = "full"', 'PRESET = "fast"', "'fast'; use 'full' or 'quick'"),
+        ("95, 97, 99]", "97]", r"Add \[95, 99\] to SPARSITIES"),
+        ("PENALTY_SEEDS = 3", "PENALTY_SEEDS = 6", "SEED_COUNT, 5, or less"),
+        ("TICKET_ROUNDS = 15", "TICKET_ROUNDS = 12", "TICKET_CONTROLS to 12"),
+    ],
+)
+def test_configuration_is_refused(
+    notebook: nbformat.NotebookNode,
+    monkeypatch: pytest.MonkeyPatch,
+    old: str,
+    new: str,
+    message: str,
+) -> None:
+    """A mistake in the form is named before anything is trained."""
+    monkeypatch.delenv("PRUNING_PRESET", raising=False)
+    (source,) = (
+        cell.source
+        for cell in code_cells(notebook)
+        if cell.source.startswith("# @title Configuration")
+    )
+    exec(source, {"os": os})
+    assert source.count(old) == 1
+    with pytest.raises(ValueError, match=message):
+        exec(source.replace(old, new), {"os": os})
 
 
 def test_compared_outputs(notebook: nbformat.NotebookNode) -> None:

@@ -25,7 +25,7 @@ def norms(matrix: np.ndarray) -> np.ndarray:
     return np.sqrt(np.square(matrix.astype(float)).sum(axis=0))
 
 
-@pytest.mark.parametrize("k", [*nb.CHALLENGE, 99.9, 100, tf.constant(80)])
+@pytest.mark.parametrize("k", [*nb.REQUIRED, 99.9, 100, tf.constant(80)])
 def test_keep_mask(k: float) -> None:
     """A count that is off, ties by chance, sorting by columns."""
     draw = np.random.default_rng(0).normal
@@ -50,7 +50,7 @@ def test_scores() -> None:
         nb.keep_mask([1, np.nan, 2], 0)
 
 
-@pytest.mark.parametrize("k", [*nb.CHALLENGE, 100])
+@pytest.mark.parametrize("k", [*nb.REQUIRED, 100])
 def test_prune(k: float, weights: Arrays) -> None:
     """One ranking for all matrices, signed ranking, last matrix pruned."""
     weights = [(i + 1) * w for i, w in enumerate(weights)]

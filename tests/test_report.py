@@ -41,7 +41,7 @@ def run(find_cell: Callable, monkeypatch: Patch, tmp_path: Path) -> Run:
         figure = matplotlib.figure.Figure()
         figure.subplots().plot([0, 1])
         names |= {"paragraphs": ["Some words."], "curves_figure": figure}
-        names |= {"tabulate": lambda _: TABLE, "results": None}
+        names |= {"tabulate": lambda _: TABLE, "results": None, "datasets": {}}
         names |= dict.fromkeys(("start_of_run", "training_seconds"), 1)
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             for words in ("report = build_report(", "if NAME and COLLEGE:"):

@@ -15,7 +15,7 @@ def run(find_cell: Callable, monkeypatch: Patch) -> Run:
     """Returns a function that runs the cell with other values."""
     monkeypatch.delenv("PRUNING_PRESET", raising=False)
     monkeypatch.delenv("PRUNING_DATA_DIR", raising=False)
-    cells = map(find_cell, ("# @title Settings", "CHALLENGE = ["))
+    cells = map(find_cell, ("# @title Settings", "REQUIRED = ["))
     source = "\n".join(cell.source for cell in cells)
 
     def run_cell(**values: object) -> dict[str, object]:
@@ -29,7 +29,7 @@ def run(find_cell: Callable, monkeypatch: Patch) -> Run:
     return run_cell
 
 
-ALL = nb.CHALLENGE
+ALL = nb.REQUIRED
 BAD = {
     "PRESET": ["fast"],
     "DATASETS": [[], ["mnist", "mnist"]],

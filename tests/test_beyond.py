@@ -134,8 +134,8 @@ def test_mask_survivors() -> None:
 
 
 def test_train_masked(dataset: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights that come back, no rewinding, accuracy of another split."""
-    monkeypatch.setattr(nb, "TICKET_STEPS", 30)
+    """Weights that come back, too few steps, accuracy of another split."""
+    monkeypatch.setattr(nb, "TICKET_STEPS", 40)
     initial = nb.init_weights(0, (784, 20, 10))
     before = [matrix.numpy() for matrix in initial]
     masks = [nb.keep_mask(np.abs(matrix), 40) for matrix in before]
@@ -148,6 +148,6 @@ def test_train_masked(dataset: object, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (found[i] != other[i]).numpy().any()
         assert not found[i].numpy()[mask == 0].any()
         moved = np.abs(found[i] - before[i])[mask == 1]
-        assert 0 < moved.max() <= 30 * 0.0012 * 3
+        assert 0 < moved.max() <= 40 * 0.0012 * 3
     assert row["accuracy"] == nb.accuracy(found, *dataset.test)
-    assert (round(row["remaining"]), row["steps"]) == (60, 30)
+    assert (round(row["remaining"]), row["steps"]) == (60, 40)

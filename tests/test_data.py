@@ -145,8 +145,9 @@ def test_own_dataset(monkeypatch: Patch, tmp_path: Path) -> None:
     fill(tmp_path / "own", make_files(labels=3))
     assert nb.load_dataset("own").name == "own"
     short, many = make_files(100), make_files(labels=11)
+    one = make_files(labels=1)  # As if sorted by class.
     other = make_files() | dict(list(short.items())[:1])
-    for files in (many, other, short):
+    for files in (many, other, short, one):
         fill(tmp_path / "own", files)
         with pytest.raises(ValueError, match="SIZES|training images"):
             nb.load_dataset("own")
@@ -172,7 +173,7 @@ def test_stand_ins(serve: Serve, monkeypatch: Patch, capsys: Capture) -> None:
     monkeypatch.setattr(nb, "DATASETS", ["mnist", "fashion_mnist"])
     serve("mnist", make_files())
     urls = serve("fashion_mnist", {}, dict.fromkeys(make_files(), b"other"))
-    drawn = np.zeros((2400, 28, 28), np.uint8), np.zeros(2400, np.uint8)
+    drawn = np.zeros((2400, 28, 28), np.uint8), np.arange(2400) % 10
     monkeypatch.setattr(nb, "draw_stand_in", lambda *_, **__: drawn)
     names = [nb.load_dataset(name).name for name in nb.DATASETS]
     assert names == ["drawn digits", "drawn letters"]

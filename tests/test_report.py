@@ -44,7 +44,7 @@ def run(find_cell: Callable, monkeypatch: Patch, tmp_path: Path) -> Run:
         names |= {"tabulate": lambda _: TABLE, "results": None, "datasets": {}}
         names |= dict.fromkeys(("start_of_run", "training_seconds"), 1)
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            for words in ("report = build_report(", "if NAME and COLLEGE:"):
+            for words in ("header = {", "report = build", "if NAME and"):
                 exec(find_cell(words).source, names)
         return printed.getvalue()
 

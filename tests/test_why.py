@@ -8,10 +8,10 @@ import pytest
 assert_close = np.testing.assert_allclose
 
 
-def test_input_scores(weights: list[np.ndarray]) -> None:
+def test_inputs(weights: list[np.ndarray]) -> None:
     """Columns removed instead of rows."""
     expected = [[np.linalg.norm(row)] for row in nb.TOY]
-    assert_close(nb.input_scores(nb.TOY), expected)
+    assert_close(nb.RULES["inputs"](nb.TOY), expected)
     pruned = nb.CONTROLS["inputs"](weights, 25)
     assert np.count_nonzero(~pruned[0].any(axis=1)) == 3
 
@@ -62,3 +62,10 @@ def test_furthest_k(expected: int) -> None:
     validation = np.concatenate([curve - 2, curve + 2])  # Two seeds.
     table = pd.DataFrame({"k": [0, 25, 50, 70] * 2, "validation": validation})
     assert nb.furthest_k(table[::-1], 98) == max(expected, 0)
+
+
+def test_tell_gain() -> None:
+    """A sentence that makes no sense if nothing can go."""
+    assert nb.tell_gain("A", 0, 1, 0) == "A: no unit can go within a point."
+    told = nb.tell_gain("A", 50, 2.94, 0.26)
+    assert "50 % of its units 2.9 times as fast (194 % faster), 0.3" in told

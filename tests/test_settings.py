@@ -37,7 +37,7 @@ BAD = {
     "SPARSITIES": [sorted([25, *ALL]), [*ALL, 120], [-5, *ALL], ALL[:-1]],
     "EPOCHS": [0],
     "BATCH_SIZE": [1.5],
-    "LEARNING_RATES": [[0.003], [0.003, 0]],
+    "LEARNING_RATES": [[0.003], [0.003, 0], ["0.003", 0.001]],
     "NAME": ["李 Li"],
     "COLLEGE": ["清华"],
 }
@@ -63,3 +63,11 @@ def test_accepted(run: Run, monkeypatch: Patch) -> None:
     monkeypatch.setenv("PRUNING_DATA_DIR", "~/typo")
     with pytest.raises(ValueError, match="PRUNING_DATA_DIR.*typo"):
         run()
+
+
+def test_more_sparsities(find_cell: Callable) -> None:
+    """Later sections that miss k = 90 if others are added."""
+    lines = find_cell("CLIFF =").source.splitlines()
+    names = {"PRESET": "full", "SPARSITIES": [*ALL[:-1], 98, 99, 99.5]}
+    exec("\n".join(x for x in lines if x[:5] in "COARSE STEEP CLIFF"), names)
+    assert names["CLIFF"] == [80, 90, 95, 97, 98, 99, 99.5]

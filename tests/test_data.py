@@ -144,6 +144,9 @@ def test_own_dataset(monkeypatch: Patch, tmp_path: Path) -> None:
     monkeypatch.setenv("PRUNING_DATA_DIR", str(tmp_path))
     fill(tmp_path / "own", make_files(labels=3))
     assert nb.load_dataset("own").name == "own"
+    with monkeypatch.context() as patch:
+        patch.setattr(nb, "SIZES", [784, 5, 27])  # As many as in EMNIST.
+        assert len(nb.load_dataset("own").classes) == 27
     short, many = make_files(100), make_files(labels=11)
     one = make_files(labels=1)  # As if sorted by class.
     other = make_files() | dict(list(short.items())[:1])
@@ -153,12 +156,13 @@ def test_own_dataset(monkeypatch: Patch, tmp_path: Path) -> None:
             nb.load_dataset("own")
 
 
-@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize("cache", ["cache", "file/cache", "~no.one/cache"])
 def test_corrupted_download(
-    cached: bool, serve: Serve, monkeypatch: Patch, tmp_path: Path
+    cache: str, serve: Serve, monkeypatch: Patch, tmp_path: Path
 ) -> None:
-    """A file used without its hash; a home that cannot be written stops."""
-    path = fill(tmp_path, {"file": b""}) / ("cache" if cached else "file/cache")
+    """A file used without its hash; stops if there is no home to write in."""
+    folder, cached = fill(tmp_path, {"file": b""}), cache == "cache"
+    path = Path(cache) if cache[0] == "~" else folder / cache
     monkeypatch.setattr(nb.pooch, "os_cache", lambda _: path)
     bad = dict.fromkeys(make_files(), b"<html>Please log in</html>")
     serve("mnist", bad, make_files())

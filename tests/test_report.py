@@ -32,7 +32,8 @@ FORM = dict(zip(FIELDS, VALUES, strict=True))
 def run(find_cell: Callable, monkeypatch: Patch, tmp_path: Path) -> Run:
     """Returns a function that runs the last cells and what they print."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PRUNING_OUTPUT_DIR", str(tmp_path / "out"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PRUNING_OUTPUT_DIR", "~/out")
     Path("README.md").write_text("text", encoding="utf-8")
     Path("pruning_challenge.ipynb").write_text("{}", encoding="utf-8")
 
@@ -42,7 +43,6 @@ def run(find_cell: Callable, monkeypatch: Patch, tmp_path: Path) -> Run:
         figure.subplots().plot([0, 1])
         names |= {"paragraphs": ["Some words."], "curves_figure": figure}
         names |= {"tabulate": lambda _: TABLE, "results": None, "datasets": {}}
-        names |= dict.fromkeys(("start_of_run", "training_seconds"), 1)
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             for words in ("header = {", "report = build", "if NAME and"):
                 exec(find_cell(words).source, names)
@@ -53,7 +53,9 @@ def run(find_cell: Callable, monkeypatch: Patch, tmp_path: Path) -> Run:
 
 def test_full_form(run: Run, tmp_path: Path) -> None:
     """A header line, table, figure or part of the zip file that is lost."""
-    assert "soren_ab.zip; missing: nothing" in run(**FORM)
+    printed = run(**FORM)
+    assert "soren_ab.zip; missing: nothing" in printed
+    assert "as last saved" in printed
     report = (tmp_path / "out" / "results.docx").read_bytes()
     parts = {"pruning_challenge.ipynb": b"{}", "results.docx": report}
     parts |= {"README.md": b"text"}
@@ -100,7 +102,7 @@ def test_on_colab(run: Run, monkeypatch: Patch, tmp_path: Path) -> None:
     request = lambda request, timeout_sec: {"ipynb": shown}  # noqa: E731
     colab._message = types.SimpleNamespace(blocking_request=request)
     monkeypatch.setitem(sys.modules, "google.colab", colab)
-    run(**FORM)
+    assert "as last saved" not in run(**FORM)
     path = tmp_path / "out" / "soren_ab.zip"
     packed = zipfile.ZipFile(path).read("pruning_challenge.ipynb")
     assert json.loads(packed) == shown

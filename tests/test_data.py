@@ -180,7 +180,7 @@ def test_stand_ins(serve: Serve, monkeypatch: Patch, capsys: Capture) -> None:
     drawn = np.zeros((2400, 28, 28), np.uint8), np.arange(2400) % 10
     monkeypatch.setattr(nb, "draw_stand_in", lambda *_, **__: drawn)
     names = [nb.load_dataset(name).name for name in nb.DATASETS]
-    assert names == ["drawn digits", "drawn letters"]
+    assert names == ["stand-in digits", "stand-in letters"]
     lines = capsys.readouterr().out.splitlines()
     for url, reason in zip(urls, ("404", "hash"), strict=True):
         assert any(url in line and reason in line for line in lines)

@@ -55,7 +55,7 @@ def test_full_form(run: Run, tmp_path: Path) -> None:
     """A header line, table, figure or part of the zip file that is lost."""
     printed = run(**FORM)
     assert "soren_ab.zip; missing: nothing" in printed
-    assert "as last saved" in printed
+    assert "was saved" in printed
     report = (tmp_path / "out" / "results.docx").read_bytes()
     parts = {"pruning_challenge.ipynb": b"{}", "results.docx": report}
     parts |= {"README.md": b"text"}
@@ -102,7 +102,7 @@ def test_on_colab(run: Run, monkeypatch: Patch, tmp_path: Path) -> None:
     request = lambda request, timeout_sec: {"ipynb": shown}  # noqa: E731
     colab._message = types.SimpleNamespace(blocking_request=request)
     monkeypatch.setitem(sys.modules, "google.colab", colab)
-    assert "as last saved" not in run(**FORM)
+    assert "was saved" not in run(**FORM)
     path = tmp_path / "out" / "soren_ab.zip"
     packed = zipfile.ZipFile(path).read("pruning_challenge.ipynb")
     assert json.loads(packed) == shown

@@ -38,6 +38,6 @@ def test_benchmark() -> None:
     seconds = (0.003, 0.012)
     runs = {s: lambda x, s=s: time.sleep(s) or x for s in seconds}
     table = nb.benchmark(runs, tf.zeros(1), 12)
-    assert (table.low <= table["median"]).all()
+    assert table.shape == (12, 2)
     for s in seconds:
-        assert 1000 * s <= table.low[s] < 1800 * s
+        assert 1000 * s <= table[s].quantile(0.25) < 1800 * s

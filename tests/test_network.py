@@ -1,145 +1,135 @@
 """Holds the network, its loss and its training to slow formulas."""
 
-import itertools
-
 import notebook_definitions as nb
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
-assert_equal = np.testing.assert_array_equal
-SIZES = (784, 50, 10)
+assert_close = np.testing.assert_allclose
 
 
-def run_slowly(weights: list[np.ndarray], images: np.ndarray) -> np.ndarray:
-    """Computes logits in NumPy, an image after the other."""
-    logits = []
-    for values in images:
-        for matrix in weights[:-1]:
-            values = np.array([max(values @ unit, 0) for unit in matrix.T])
-        logits.append(values @ weights[-1])
-    return np.array(logits)
+def run_slowly(network: list, images: np.ndarray) -> np.ndarray:
+    """Computes logits in NumPy."""
+    for matrix in network[:-1]:
+        units = [images @ unit for unit in matrix.T]
+        images = np.stack(units, axis=1).clip(0)
+    return images @ network[-1]
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Computes probabilities."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
 
 
 @pytest.mark.parametrize("form", ["float16", "float32", "float64"])
-def test_forward(form: str, weights: list[np.ndarray]) -> None:
+def test_forward(form: str, network: list) -> None:
     """ReLU on logits or missing; a kind of matrix that is not accepted."""
     images = np.random.default_rng(1).normal(size=(7, 12))
-    rounded = [matrix.astype(form) for matrix in weights]
-    for network in (rounded, rounded[:1]):
-        expected = run_slowly([w.astype(float) for w in network], images)
+    rounded = [matrix.astype(form) for matrix in network]
+    for of in (rounded, rounded[:1]):
+        expected = run_slowly([w.astype(float) for w in of], images)
         for kind in (np.asarray, tf.constant, tf.Variable):
-            found = nb.forward(list(map(kind, network)), images)
-            assert found.dtype == tf.float32
-            np.testing.assert_allclose(found, expected, 1e-3, 1e-4)
-        assert expected.min() < 0
+            found = nb.forward(list(map(kind, of)), images)
+            assert_close(found, expected, 1e-3, 1e-4)
 
 
 def test_init_weights() -> None:
     """A wrong variance, or layers and seeds that share their numbers."""
-    sizes = (400, 300, 300, 10)
-    options = ((3, sizes), (3, sizes), (4, sizes), (3, sizes, 2))
-    draws = [nb.init_weights(*arguments) for arguments in options]
-    for fan_in, drawn, same, other, twice in zip(sizes, *draws):  # noqa: B905
+    sizes = (300, 300, 300, 10)
+    draws = [nb.init_weights(seed, sizes) for seed in (3, 3, 4)]
+    for fan_in, drawn, same, other in zip(sizes, *draws):
         assert np.var(drawn) == pytest.approx(1 / fan_in, rel=0.1)
-        assert np.var(twice) == pytest.approx(2 / fan_in, rel=0.1)
-        assert_equal(drawn, same)
-        assert (drawn != other).numpy().all()
-    shapes = [tuple(matrix.shape) for matrix in nb.init_weights(0)]
-    assert shapes == list(itertools.pairwise(nb.SIZES))
+        assert (drawn == same).all() and (drawn != other).all()
+    assert (draws[0][1] != draws[0][0]).all()
 
 
-def test_evaluate(weights: list[np.ndarray]) -> None:
-    """A mean of batches, a wrong loss, fractions for percent."""
-    generator = np.random.default_rng(2)
-    images = generator.normal(size=(203, 12)).astype(np.float32)
-    labels = generator.integers(0, 10, 203).astype(np.int32)
-    logits = run_slowly(weights, images)
-    likely = np.exp(logits - logits.max(axis=1, keepdims=True))
-    likely = (likely / likely.sum(axis=1, keepdims=True))[range(203), labels]
-    loss, percent = nb.evaluate(weights, images, labels)
+def test_evaluate(network: list) -> None:
+    """A mean of batches, a wrong loss, fractions; nonsense that is measured."""
+    draw = np.random.default_rng(2)
+    images, labels = draw.random((203, 12)), draw.integers(0, 10, 203)
+    logits = run_slowly(network, images)
+    loss, percent = nb.evaluate(network, images, labels)
+    likely = softmax(logits)[range(203), labels]
     assert loss == pytest.approx(-np.log(likely).mean(), rel=1e-4)
     assert percent == 100 * sum(logits.argmax(axis=1) == labels) / 203
-    assert percent == nb.accuracy(weights, images, labels)
-    weights[1][0, 0] = np.nan
+    assert percent == nb.accuracy(network, images, labels)
+    for count, given in ((1, labels), (0, labels[:0]), (203, labels[:, None])):
+        with pytest.raises(ValueError, match="images|abels"):
+            nb.evaluate(network, images[:count], given)
+    network[1][0, 0] = np.nan
     with pytest.raises(ValueError, match="NaN"):
-        nb.evaluate(weights, images, labels)
+        nb.evaluate(network, images, labels)
 
 
-def test_adam_update() -> None:
-    """Another bias correction, moments mixed up or not kept."""
-    weights = nb.init_weights(0, (3, 4, 2))
-    moments = nb.init_moments(weights)
-    expected = [matrix.numpy().astype(float) for matrix in weights]
-    means, squares = [0, 0], [0, 0]
-    for step in (1, 2, 3):
-        draw = np.random.default_rng(step).normal
-        gradients = [draw(size=w.shape).astype("f4") for w in weights]
-        time, rate = tf.constant(float(step)), tf.constant(0.01 * step)
-        tensors = list(map(tf.constant, gradients))
-        nb.adam_update(weights, moments, tensors, time, rate)
-        for i, gradient in enumerate(gradients):
-            means[i] = 0.9 * means[i] + 0.1 * gradient
-            squares[i] = 0.999 * squares[i] + 0.001 * gradient**2
-            root = np.sqrt(squares[i] / (1 - 0.999**step)) + 1e-7
-            expected[i] -= 0.01 * step * means[i] / (1 - 0.9**step) / root
-            np.testing.assert_allclose(weights[i], expected[i], 1e-4, 1e-6)
+@pytest.mark.parametrize("case", ["plain", "masks", "start", "soft labels"])
+def test_train_slowly(case: str, dataset: nb.Dataset) -> None:
+    """Another rule than Adam's, rate, loss or gradient; a mask that leaks."""
+    images, labels = dataset.train
+    options = {"sizes": (784, 10), "learning_rates": (0.01, 0.004, 0.001)}
+    weights, mask = nb.init_weights(0, (784, 10))[0].astype(float), 1
+    share, mean, square = np.eye(10)[labels], 0, 0
+    if case == "start":
+        options["start"], weights = [weights[::-1]], weights[::-1].copy()
+    elif case == "masks":
+        mask = nb.keep_mask(np.abs(weights), 40)
+        options["masks"], weights = [mask], weights * mask
+    elif case == "soft labels":
+        share = softmax(3 * share + images[:, :10]).astype(np.float32)
+        dataset = dataset._replace(train=nb.Split(images, share))
+    for step, rate in ((1, 0.01), (2, 0.0055), (3, 0.001)):
+        wrong = softmax(images @ weights) - share
+        gradient = mask * (images.T @ wrong) / len(images)
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        rate *= np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        weights -= rate * mean / (np.sqrt(square) + 1e-7)
+    # Whatever the order of the images, they are one batch.
+    found, history = nb.train(
+        dataset, 0, steps=3, batch_size=9999, measure_at=(), **options)
+    assert_close(found[0], weights, 1e-3, 1e-4)
+    assert not found[0][weights == 0].any() and not len(history)
+    _, history = nb.train(dataset, 0, steps=3, batch_size=300, **options)
+    assert history.step.tolist() == [2, 2]
 
 
-def test_train(dataset: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No learning, seeds ignored, a rate that stays, rows mixed up."""
-    seen, train_epoch = [], nb.train_epoch
-    spy = lambda *args: seen.append(args) or train_epoch(*args)  # noqa: E731
-    monkeypatch.setattr(nb, "train_epoch", spy)
-    options = {"batch_size": 55, "sizes": SIZES, "learning_rates": (0.01, 1e-3)}
-    runs = [nb.train(dataset, seed, 3, **options) for seed in (0, 0, 1)]
-    (first, table), (same, _), (other, _) = runs
-    for matrix, equal, different in zip(first, same, other, strict=True):
-        assert_equal(matrix, equal)
-        assert (matrix != different).numpy().mean() > 0.9
+def test_train(dataset: nb.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No learning, seeds ignored, images twice, the settings of a past run."""
+    seen, step = [], nb.train_step
+    monkeypatch.setattr(
+        nb, "train_step", lambda *args: seen.append(args[3]) or step(*args))
+    options = {"batch_size": 55, "sizes": [784, 50, 10], "epochs": 3,
+               "learning_rates": [0.01, 0.001]}  # fmt: skip
+    for name, value in options.items():
+        monkeypatch.setattr(nb, name.upper(), value)
+    calls = [(0, {}), (0, options), (1, {})]
+    runs = [nb.train(dataset, seed, **chosen) for seed, chosen in calls]
+    (first, history), (same, _), (other, _) = runs
     assert nb.accuracy(first, *dataset.test) > 80
-    assert table.epoch.tolist() == [1, 1, 2, 2, 3, 3]
-    assert table.split.tolist() == ["train", "validation"] * 3
-    rows = [(row.loss, row.accuracy) for row in table.tail(2).itertuples()]
+    assert (first[1] == same[1]).all() and (first[1] != other[1]).any()
+    assert history.step.tolist() == [10, 10, 20, 20, 30, 30]
+    assert history.split.tolist() == ["train", "validation"] * 3
+    rows = [(row.loss, row.accuracy) for row in history.tail(2).itertuples()]
     assert rows == [nb.evaluate(first, *dataset[i]) for i in (1, 2)]
-    for epoch, (*_, batches, rates, step, _) in enumerate(seen[:3]):
-        assert step == 10 * epoch
-        assert batches.shape == (10, 55)
-        assert len({*batches.numpy().ravel()}) == 550  # No image twice.
-        np.testing.assert_allclose(rates, np.linspace(0.01, 1e-3, 30), 1e-4)
-    for other in (1, 6):  # The next epoch, and another seed.
-        assert (seen[0][4] != seen[other][4]).numpy().any()
-    with pytest.raises(ValueError, match="batch"):
-        nb.train(dataset, 0, 1, batch_size=601, sizes=SIZES)
+    # An epoch, the next one, and one of another seed.
+    orders = [np.vstack(seen[i : i + 10]) for i in (0, 10, 60)]
+    assert len(np.unique(orders[0], axis=0)) == 550
+    assert all((orders[0] != order).any() for order in orders[1:])
+    networks, _ = nb.train_all({"a": dataset}, [1], steps=30)
+    assert (networks["a", 1][0] == other[0]).all()
+    for wrong in ([np.ones((784, 50))], []):
+        with pytest.raises(ValueError, match="zip"):
+            nb.train(dataset, 0, masks=wrong)
 
 
-def take_step(
-    dataset: object, step: int, rates: list[float], **options: object
-) -> list[np.ndarray]:
-    """Trains for one batch and returns the weights."""
-    weights = nb.init_weights(0, SIZES)
-    data = *map(tf.constant, dataset.train), nb.shuffle(50, 50, [0, 0])
-    data = nb.init_moments(weights), *data, tf.constant(rates)
-    found = nb.train_epoch(weights, *data, tf.constant(step), **options)
-    assert int(found) == step + 1
-    return [matrix.numpy() for matrix in weights]
-
-
-def test_train_epoch(dataset: object) -> None:
-    """The rate of another step; penalty, progress or mask without effect."""
-    start = nb.init_weights(0, SIZES)[0].numpy()
-
-    def penalty(weights: list[tf.Variable], progress: tf.Tensor) -> tf.Tensor:
-        progress = tf.cast(progress, tf.float32)
-        return 1e6 * progress * tf.reduce_sum(tf.abs(weights[0]))
-
-    assert_equal(take_step(dataset, 1, [1.0, 0.0, 1.0])[0], start)
-    plain_first = take_step(dataset, 0, [0.01, 0.01])[0]
-    for step, same in ((0, True), (1, False)):
-        plain = take_step(dataset, step, [0.01, 0.01])[0]
-        penalised = take_step(dataset, step, [0.01, 0.01], penalty=penalty)[0]
-        assert (plain == penalised).all() == same
-    assert (np.abs(penalised) < np.abs(start))[np.abs(start) > 0.02].all()
-    masks = [nb.keep_mask(w, 50) for w in nb.init_weights(0, SIZES)]
-    masked = take_step(dataset, 0, [0.01, 0.01], masks=masks)[0]
-    assert_equal(masked, np.where(masks[0], plain_first, start))
+def test_plot_lines(capsys: pytest.CaptureFixture) -> None:
+    """A figure without units or legend, or an error if nothing is left."""
+    rows = [[name, "units", k, 1, 2] for name in "ab" for k in (0, 90)]
+    table = pd.DataFrame(rows, columns=["dataset", "method", "k", "c", "d"])
+    labels = {"k": "sparsity", "c": "points", "d": "nats"}
+    figure = nb.plot_lines(table, "k", labels, "Title")
+    assert {axis.get_ylabel() for axis in figure.axes} >= {"points", "nats"}
+    assert len(figure.axes) == 4 and figure.legends[0].get_texts()
+    assert nb.plot_lines(table[:0], "k", labels, "Empty one") is None
+    assert "Empty one: " in capsys.readouterr().out

@@ -2,11 +2,8 @@
 
 import contextlib
 import io
-import json
 import pathlib
-import re
 import sys
-import types
 import zipfile
 from collections.abc import Callable
 
@@ -18,112 +15,95 @@ import pytest
 
 Patch = pytest.MonkeyPatch
 Path = pathlib.Path
-Run = Callable[..., str]
 HEADER = ["Name", "College/graduating year/GPA", "Phone number", "Email ID"]
-COLUMNS = pd.MultiIndex.from_product([["MNIST"], ["weights", "units"]])
-CELLS = [["98.0 ± 0.1", "97.0"], ["1.0", "2"]]
-TABLE = pd.DataFrame(CELLS, pd.Index([0, 99.5], name="k (%)"), COLUMNS)
 FIELDS = ["NAME", "COLLEGE", "GRADUATING_YEAR", "GPA", "PHONE", "EMAIL"]
 VALUES = ["Søren Strauß", "A/B", "2025", "8.7", "1", "a@b.c"]
 FORM = dict(zip(FIELDS, VALUES, strict=True))
+RESULTS = pd.DataFrame([
+    {"dataset": "MNIST", "method": method, "k": k, "accuracy": 90 - k}
+    for method in ("weights", "units") for k in (0, 2.5)])  # fmt: skip
 
 
 @pytest.fixture
-def run(find_cell: Callable, monkeypatch: Patch, tmp_path: Path) -> Run:
-    """Returns a function that runs the last cells and what they print."""
+def run(find_cell: Callable, monkeypatch: Patch, tmp_path: Path) -> Callable:
+    """Returns a function that runs the last cell and returns what it prints."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PRUNING_OUTPUT_DIR", "~/out")
     Path("README.md").write_text("text", encoding="utf-8")
     Path("pruning_challenge.ipynb").write_text("{}", encoding="utf-8")
 
-    def run_cells(**form: str) -> str:
-        names = vars(nb) | dict.fromkeys(FORM, "") | form
+    def run_cell(**form: object) -> str:
         figure = matplotlib.figure.Figure()
         figure.subplots().plot([0, 1])
-        names |= {"paragraphs": ["Some words."], "curves_figure": figure}
-        names |= {"tabulate": lambda _: TABLE, "results": None, "datasets": {}}
+        names = vars(nb) | {"curves": figure, "results": RESULTS}
+        names |= {"text": "5 % words.", "start_of_run": 0}
+        names |= dict.fromkeys(FORM, "") | {"training_seconds": 9} | form
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            for words in ("header = {", "report = build", "if NAME and"):
-                exec(find_cell(words).source, names)
+            exec(find_cell("form = [").source, names)
         return printed.getvalue()
 
-    return run_cells
+    return run_cell
 
 
-def test_full_form(run: Run, tmp_path: Path) -> None:
+def test_full_form(run: Callable) -> None:
     """A header line, table, figure or part of the zip file that is lost."""
-    printed = run(**FORM)
-    assert "soren_ab.zip; missing: nothing" in printed
-    assert "was saved" in printed
-    report = (tmp_path / "out" / "results.docx").read_bytes()
-    parts = {"pruning_challenge.ipynb": b"{}", "results.docx": report}
-    parts |= {"README.md": b"text"}
-    packed = zipfile.ZipFile(tmp_path / "out" / "soren_ab.zip")
+    assert "Not written" not in run(**FORM)
+    parts = {"pruning_challenge.ipynb": b"{}", "README.md": b"text"}
+    parts["results.docx"] = Path("out/results.docx").read_bytes()
+    packed = zipfile.ZipFile("out/soren_ab.zip")
     assert {name: packed.read(name) for name in packed.namelist()} == parts
-    document = docx.Document(io.BytesIO(report))
+    document = docx.Document("out/results.docx")
     texts = [paragraph.text for paragraph in document.paragraphs]
     values = [VALUES[0], "/".join(VALUES[1:4]), *VALUES[4:]]
     assert texts[:4] == list(map(": ".join, zip(HEADER, values, strict=True)))
-    assert "Some words." in texts
-    (table,) = document.tables
+    assert "5\u00a0% words." in texts
+    (table,), (picture,) = document.tables, document.inline_shapes
     rows = [[cell.text for cell in row.cells] for row in table.rows]
-    assert rows[0] == ["k (%)", "MNIST, weights", "MNIST, units"]
-    assert rows[1:] == [["0.0", *CELLS[0]], ["99.5", *CELLS[1]]]
+    assert rows == [["k (%)", "MNIST, weights", "MNIST, units"],
+                    ["0", "90.0", "90.0"], ["2.5", "87.5", "87.5"]]  # fmt: skip
     marked = [bool(row._tr.xpath("w:trPr/w:tblHeader")) for row in table.rows]
     assert marked == [True, False, False]
-    (picture,) = document.inline_shapes
     assert "accuracy" in picture._inline.docPr.get("descr")
-    styles = [paragraph.style.name for paragraph in document.paragraphs]
-    assert styles.count("Caption") == 2
 
 
-def test_empty_form(run: Run, tmp_path: Path) -> None:
-    """A zip file without a name, or other header lines."""
-    assert "fill in NAME and COLLEGE" in run()
-    (path,) = (tmp_path / "out").iterdir()
-    lines = [p.text.strip() for p in docx.Document(path).paragraphs[:4]]
-    assert lines == [f"{label}:" for label in HEADER]
+def test_form(run: Callable) -> None:
+    """A form that raises: empty, of numbers, with characters not allowed."""
+    printed = run()
+    assert all(words in printed for words in (*HEADER, "NAME and COLLEGE"))
+    assert [path.name for path in Path("out").iterdir()] == ["results.docx"]
+    odd = {"NAME": " Zo\u200de\tLi\x07\n", "GPA": 8.7, "COLLEGE": "A\ud800"}
+    assert "Not written" not in run(**odd)
+    assert Path("out/zoe_a.zip").exists()
+    lines = [p.text for p in docx.Document("out/results.docx").paragraphs[:2]]
+    assert lines == ["Name: Zoe Li", f"{HEADER[1]}: A/8.7"]
 
 
-def test_failures(run: Run, monkeypatch: Patch, tmp_path: Path) -> None:
-    """The notebook fails at its end for want of a package or a folder."""
-    for module in (None, types.ModuleType("docx")):
-        with monkeypatch.context() as patch:
-            patch.setitem(sys.modules, "docx", module)
-            assert "pip install python-docx" in run(**FORM)
-    monkeypatch.setenv("PRUNING_OUTPUT_DIR", str(tmp_path / "README.md"))
-    assert re.search("No new results.docx(.|\n)*No soren_ab.zip", run(**FORM))
-
-
-def test_on_colab(run: Run, monkeypatch: Patch, tmp_path: Path) -> None:
-    """Another notebook than the one on screen, or a failure of Colab's."""
-    shown, colab = {"cells": ["é"]}, types.ModuleType("google.colab")
-    request = lambda request, timeout_sec: {"ipynb": shown}  # noqa: E731
-    colab._message = types.SimpleNamespace(blocking_request=request)
-    monkeypatch.setitem(sys.modules, "google.colab", colab)
-    assert "was saved" not in run(**FORM)
-    path = tmp_path / "out" / "soren_ab.zip"
-    packed = zipfile.ZipFile(path).read("pruning_challenge.ipynb")
-    assert json.loads(packed) == shown
-    del colab._message
-    assert "missing: pruning_challenge.ipynb" in run(**FORM)
-    assert "pruning_challenge.ipynb" not in zipfile.ZipFile(path).namelist()
-
-
-def test_write_whole(monkeypatch: Patch, tmp_path: Path) -> None:
-    """A failure that damages the old file or leaves another one."""
-    path = tmp_path / "new" / "file"
+@pytest.mark.parametrize("lost", ["docx", "anyascii", "folder", "disk"])
+def test_failures(lost: str, run: Callable, monkeypatch: Patch) -> None:
+    """The notebook fails at its end, or a failure damages an older file."""
+    path = Path("out/results.docx")
+    nb.open_folder("PRUNING_OUTPUT_DIR", write=True)
     nb.write_whole(path, b"old")
-    monkeypatch.setattr(Path, "replace", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        nb.write_whole(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(path.parent.iterdir()) == [path]
+    monkeypatch.setitem(sys.modules, lost, None)
+    if lost == "folder":
+        monkeypatch.setenv("PRUNING_OUTPUT_DIR", "README.md")
+    elif lost == "disk":
+        monkeypatch.setattr(Path, "replace", lambda *_: 1 / 0)
+    assert "Not written" in run(**FORM)
+    assert (path.read_bytes() == b"old") == (lost != "anyascii")
+    assert [path.name for path in Path("out").iterdir()] == ["results.docx"]
 
 
-def test_to_latin() -> None:
+def test_spell() -> None:
     """Letters that are dropped in place of being spelled."""
-    words = "Søren Łukasz Strauß Þór A/B Zoë O'Neil Đỗ Æ1 李"
-    spelled = "soren lukasz strauss thor ab zoe oneil do ae1 "
-    assert [nb.to_latin(w) for w in words.split()] == spelled.split(" ")
+    names = {"Søren": "soren", "Łukasz": "lukasz", "Strauß": "strauss",
+             "Þór": "thor", "A/B": "ab", "O'Neil": "oneil", "Đỗ": "do",
+             "Æ1": "ae1", "李": "li", "Ħal": "hal", "Ɓala": "bala",
+             "Əli": "eli", "Ŋ": "ng", "Zoe\u0308": "zoe"}  # fmt: skip
+    assert {name: nb.spell(name) for name in names} == names
+    for name in ("कृष्णा", "אבי", "สมชาย", "அருண்"):  # Some vowels are marks.
+        assert len(nb.spell(name)) > 1
+    for name in ("Ali \u0627", "", "—"):  # No name is left of these.
+        with pytest.raises(ValueError, match="Latin"):
+            nb.spell(name)

@@ -1,71 +1,88 @@
-"""Holds controls, SVD and measures of pruned copies to slow formulas."""
+"""Holds directions and errors of layers to slow formulas."""
 
 import notebook_definitions as nb
 import numpy as np
-import pandas as pd
 import pytest
 
 assert_close = np.testing.assert_allclose
+DRAW = np.random.default_rng(0).normal
+OUTPUTS = 5 + DRAW(size=(300, 8)) @ (DRAW(size=(8, 8)) * 0.6 ** np.arange(8))
+IMAGES = DRAW(size=(200, 12)).astype(np.float32)
 
 
-def test_inputs(weights: list[np.ndarray]) -> None:
-    """Columns removed instead of rows."""
-    expected = [[np.linalg.norm(row)] for row in nb.TOY]
-    assert_close(nb.RULES["inputs"](nb.TOY), expected)
-    pruned = nb.CONTROLS["inputs"](weights, 25)
-    assert np.count_nonzero(~pruned[0].any(axis=1)) == 3
+def misalign_slowly(first: np.ndarray, second: np.ndarray) -> float:
+    """Computes 1 - cos²."""
+    product = np.sum(first * second) ** 2
+    return 1 - product / (np.sum(first**2) * np.sum(second**2))
 
 
-@pytest.mark.parametrize("k", [0, 50, 70, 80, 90, 95])
-def test_truncate(k: float) -> None:
-    """A rank beyond the budget or below it, or not the best approximation."""
-    draw = np.random.default_rng(0).normal
-    weights = [draw(size=s) for s in ((40, 40), (40, 10), (10, 10))]
-    factors = [np.linalg.svd(w, full_matrices=False) for w in weights[:-1]]
-    found = nb.truncate(weights, k, factors)
-    for matrix, low in zip(weights[:-1], found, strict=False):
-        m, n = matrix.shape
-        rank = (100 - k) * m * n // (100 * (m + n))
-        left, values, right = np.linalg.svd(matrix, full_matrices=False)
-        best = left[:, :rank] @ np.diag(values[:rank]) @ right[:rank]
-        assert_close(low, best, atol=1e-9)
-    np.testing.assert_array_equal(found[-1], weights[-1])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_directions(share: float) -> None:
+    """Not the fewest, means not removed, or axes that miss the variance."""
+    centred = OUTPUTS - OUTPUTS.mean(axis=0)
+    _, lengths, rows = np.linalg.svd(centred, full_matrices=False)
+    shares = np.cumsum(lengths**2) / np.sum(lengths**2)
+    best = rows[: 1 + np.flatnonzero(shares >= share)[0]]
+    axes = nb.principal_axes(OUTPUTS, share)
+    assert_close(axes @ axes.T, best.T @ best, atol=1e-9)
+    assert axes.shape[1] == nb.directions(OUTPUTS, share) == len(best)
+    assert nb.directions(OUTPUTS[:, :1]) == 1
+    assert nb.directions(np.ones((9, 4))) == 0
 
 
-def test_sweep(dataset: object) -> None:
-    """Rows of another copy, other images, or energy of another axis."""
-    datasets = {"toy": dataset, "same": dataset._replace(test=dataset.train)}
-    dense = [w.numpy() for w in nb.init_weights(0, (784, 9, 7, 10))]
-    networks = {("toy", 0): dense[::1], ("same", 1): [2 * w for w in dense]}
-    table = nb.sweep(networks, nb.METHODS, datasets, [0, 50, 90], nb.METHODS)
-    assert len(table) == 2 * 2 * 3
-    for row in table.itertuples():
-        dense = networks[row.dataset, row.seed]
-        copy = nb.METHODS[row.method](dense, row.k)
-        loss, percent = nb.evaluate(copy, *datasets[row.dataset].test)
-        validated = nb.accuracy(copy, *dataset.validation)
-        pairs = zip(dense[:-1], copy, strict=False)
-        kept = [(c**2).sum() / (w**2).sum() for w, c in pairs]
-        work = sum(np.count_nonzero(w) for w in nb.compact(copy)[0])
-        removed, size = 100 - 100 * np.mean(kept), 100 * work / 7189
-        found = row.loss, row.accuracy, row.validation, row.removed, row.size
-        expected = loss, percent, validated, removed, size
-        assert_close(found, expected, 1e-5, 1e-3)
+@pytest.mark.parametrize("size", [0, 0.3, 0.9])
+def test_add_error(size: float) -> None:
+    """An error of another size or direction, or mere shrinkage kept."""
+    error = DRAW(size=OUTPUTS.shape) - 2 * OUTPUTS
+    changed = nb.add_error(OUTPUTS, error, size)
+    assert_close(misalign_slowly(OUTPUTS, changed), size, atol=1e-9)
+    assert_close(nb.misalignment(3 * changed, OUTPUTS), size, atol=1e-9)
+    rest = error - np.sum(error * OUTPUTS) / np.sum(OUTPUTS**2) * OUTPUTS
+    scale = np.linalg.norm(changed - OUTPUTS) / np.linalg.norm(rest)
+    assert_close(changed - OUTPUTS, rest * scale, atol=1e-9)
 
 
-@pytest.mark.parametrize("expected", [25, 70, 0, -1])
-def test_furthest_k(expected: int) -> None:
-    """A recovery after the cliff counted, or an error if none qualifies."""
-    accuracies = {25: (98, 97.5, 96, 98), 70: (98, 97.5, 97, 97)}
-    accuracies |= {0: (98, 90, 80, 70), -1: (90, 90, 80, 70)}
-    curve = np.array(accuracies[expected])
-    validation = np.concatenate([curve - 2, curve + 2])  # Two seeds.
-    table = pd.DataFrame({"k": [0, 25, 50, 70] * 2, "validation": validation})
-    assert nb.furthest_k(table[::-1], 98) == max(expected, 0)
+def test_make_errors() -> None:
+    """Another share lost, units of the wrong side, noise that overlaps."""
+    matrix, inputs = DRAW(size=(40, 20)).astype("f4"), np.eye(40, dtype="f4")
+    axes = np.linalg.qr(DRAW(size=(20, 5)))[0].astype("f4")
+    made = nb.make_errors(inputs, matrix, axes, 0)
+    other = nb.make_errors(inputs, matrix, axes, 1)
+    assert all((made[kind] != other[kind]).any() for kind in made)
+    for kind in ("weights", "units"):
+        assert np.count_nonzero(made[kind]) == 640
+        assert_close(made[kind], -matrix * (made[kind] != 0))
+    turned, units = made["units, turned"], made["units"]
+    assert np.count_nonzero(units.any(axis=1)) == 32
+    assert_close(turned @ turned.T, units @ units.T, atol=1e-4)
+    assert np.abs(turned - units).max() > 1
+    inside, outside = made["noise inside"], made["noise outside"]
+    assert_close(inside @ axes @ axes.T, inside, atol=1e-5)
+    assert_close(outside @ axes, 0, atol=1e-5)
+    assert np.var(inside + outside) == pytest.approx(1, abs=0.2)
 
 
-def test_tell_gain() -> None:
-    """A sentence that makes no sense if nothing can go."""
-    assert nb.tell_gain("A", 0, 1, 0) == "A: no unit can go within a point."
-    told = nb.tell_gain("A", 50, 2.94, 0.26)
-    assert "50 % of its units 2.9 times as fast (194 % faster), 0.3" in told
+@pytest.mark.parametrize("k", [0, 40, 60])
+def test_prune_parts(k: float, network: list) -> None:
+    """Other matrices, units of the wrong layer, size and direction mixed."""
+    kept = {"weights": [nb.keep_mask(np.abs(w), k) for w in network[1:-1]],
+            "units": [nb.keep_mask(np.linalg.norm(w, axis=0), k)[:, None]
+                      for w in network[:-2]]}  # fmt: skip
+    clean = nb.layer_outputs(network, IMAGES)
+    for of, other in (("weights", "units"), ("units", "weights")):
+        inner = [w * mask for w, mask in zip(network[1:-1], kept[of])]
+        pruned = nb.layer_outputs([network[0], *inner, network[-1]], IMAGES)
+        logits, sizes = nb.prune_parts(network, IMAGES, k, of, of)
+        assert misalign_slowly(logits, pruned[-1].numpy()) < 1e-4
+        slow = misalign_slowly(clean[1].numpy(), pruned[1].numpy())
+        mixed, found = nb.prune_parts(network, IMAGES, k, of, other)
+        assert (sizes[0], found[0], len(found)) == pytest.approx(
+            (slow, slow, 3), abs=1e-5)
+        assert k == 0 or misalign_slowly(logits, mixed) > 0.01
+
+
+def test_hear(network: list) -> None:
+    """No ReLU before the next matrix, or a mean of the wrong axis."""
+    *_, outputs, logits = nb.layer_outputs(network, IMAGES)
+    expected = logits - np.mean(logits, axis=1, keepdims=True)
+    assert_close(nb.hear(network[-1:], outputs), expected, 1e-4, 1e-4)

@@ -1,0 +1,260 @@
+"""Holds title, prose, README and report against the stored tables.
+
+With `--executed other.ipynb` the claims are held against another full run; the
+numbers quoted are only those of the stored one.
+"""
+
+import pathlib
+import re
+from collections.abc import Callable
+
+import docx
+import nbformat
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DATASETS = ("MNIST", "Fashion-MNIST")
+# Quoted from others: Kim et al. 2020, Neuron Merging, LeNet-300-100 on
+# Fashion-MNIST (authors' README): rows l1-norm, columns pruned and merged.
+KIM = "88.69 86.92 82.75 80.02 88.40 85.17 71.26 66.76 89.80"
+# The challenge's, the settings', and formulas' numbers.
+GIVEN = "0 25 50 60 70 80 90 95 97 99 10 0.9 0.1 0.999 0.001 2.3 0.3 1"
+
+
+class Run:
+    """The tables of an executed notebook, as numbers."""
+
+    def __init__(self, read: Callable) -> None:
+        """Reads all tables by words of the cells that show them."""
+        self.by_k = {
+            int(k): dict(zip(("MNIST weights", "MNIST units",
+                              "Fashion-MNIST weights", "Fashion-MNIST units"),
+                             map(number, row)))
+            for k, *row in read("display(tabulate(results))")
+        }
+        self.loss = {
+            int(k): [number(x) for x in row]
+            for k, *row in read("display(tabulate(results))", 1)
+        }
+        self.said = {
+            (name, kind): [*map(int, row)]
+            for name, kind, *row in read("said.round()")
+        }
+        self.heard = {
+            (name, int(matrix), kind): [*map(float, row)]
+            for name, matrix, kind, *row in read("display(groups.mean()")
+        }
+        self.parts = {
+            (name, int(k), of): [*map(float, row)]
+            for name, k, of, *row in read("parts.round(")
+        }
+        self.rules = {
+            (name, rule): [number(x) for x in row]
+            for name, rule, *row in read("tabulate(others)")
+        }
+        table = read("fewer multiply-adds")
+        self.speed = {float(k): [x and float(x) for x in row]
+                      for k, *row in table}
+        self.left = {
+            (name, method): [x and number(x) for x in row]
+            for name, method, *row in read("tabulate(left)")
+        }
+        self.same = {
+            (name, kind): float(x)
+            for _, kind, name, x in read("same answers")
+        }
+        self.lenet = [number(x) for _, x in read("chosen and refitted\"")]
+        self.few = {
+            (name, method): [x and float(x) for x in row]
+            for name, method, *row in read("few_images.pivot_table")
+        }
+        self.foreign = {row[0]: [*map(float, row[1:])]
+                        for row in read("foreign.pivot_table")}
+        self.worth = {
+            (method, float(k)): [*map(float, row)]
+            for method, k, *row in read("worth.pivot_table")
+        }
+        self.tickets = {row[0]: [*map(float, row[1:])]
+                        for row in read("tickets.pivot_table")}
+
+    def lead(self, name: str, k: int) -> float:
+        """By how many points weights are ahead of units."""
+        return self.by_k[k][f"{name} weights"] - self.by_k[k][f"{name} units"]
+
+    def lost(self, what: str, k: int) -> float:
+        """How many points a method has lost since k = 0."""
+        return self.by_k[0][what] - self.by_k[k][what]
+
+
+def number(text: str) -> float:
+    """Reads a mean, with or without its deviation."""
+    return float(text.split(" ± ")[0])
+
+
+@pytest.fixture(scope="session")
+def run(read_executed: Callable) -> Run:
+    """Reads the tables of the run in question."""
+    return Run(read_executed)
+
+
+def all_of(check: Callable[[str], bool]) -> bool:
+    """Tells whether something holds for both datasets."""
+    return all(check(name) for name in DATASETS)
+
+
+CLAIMS = {  # Words of the prose, and what has to hold for them.
+    "**Weights go further than units.**": lambda r: all_of(
+        lambda d: r.lead(d, 80) > 3 and r.lead(d, 90) > 10),
+    "loses half a point, without 80 % of its units eleven": lambda r: (
+        0.2 <= r.lost("MNIST weights", 80) <= 0.8
+        and 5 <= r.lost("MNIST units", 80) <= 17),
+    "**A trained layer says a few things many times.**": lambda r: all_of(
+        lambda d: all(a < b / 3 for a, b in zip(
+            r.said[d, "trained"], r.said[d, "untrained"]))),
+    "belongs to the task more than to the width": lambda r: all_of(
+        lambda d: all(0.6 < a / b < 1.6 for a, b in zip(
+            r.said[d, "trained, a quarter of the widths"],
+            r.said[d, "trained"]))),
+    "**A lost weight errs beside what is said, a lost unit in it.**": lambda r:
+        all_of(lambda d: all(
+            r.heard[d, m, "units"][0] > 3 * r.heard[d, m, "weights"][0]
+            and r.heard[d, m, "weights"][0] <= r.heard[d, m, "weights"][1] + 3
+            for m in (2, 3, 4))),
+    "about ten times as much as that of lost weights.": lambda r: all_of(
+        lambda d: 6 <= r.heard[d, 2, "units"][2]
+        / r.heard[d, 2, "weights"][2] <= 16),
+    "in 3 and 4 two to six times": lambda r: all_of(lambda d: all(
+        2 <= r.heard[d, m, "units"][2] / r.heard[d, m, "weights"][2] <= 7
+        for m in (3, 4))),
+    "Turned in a random direction, it is as harmless.": lambda r: all_of(
+        lambda d: all(r.heard[d, m, "units, turned"][2]
+                      <= r.heard[d, m, "weights"][2] + 0.01
+                      for m in (2, 3, 4))),
+    "**Untrained** layers hear all of them about alike": lambda r: all(
+        0.2 <= row[3] <= 0.42 for row in r.heard.values()),
+    "neither the size nor the direction of the units' errors explains": (
+        lambda r: all_of(lambda d: (
+        r.parts[d, 90, "weights"][0] - r.parts[d, 90, "units"][0] < 2.5
+        and r.parts[d, 90, "weights"][1] < r.parts[d, 90, "units"][0] - 2
+        and r.parts[d, 90, "units"][1] < r.parts[d, 90, "weights"][1] - 10))),
+    "Magnitudes and norms choose better than chance": lambda r: all_of(
+        lambda d: r.rules[d, "weights"][1] > r.rules[d, "random weights"][1]
+        and r.rules[d, "units"][1] > r.rules[d, "random units"][1]),
+    "Removing inputs\ncosts more than removing units": lambda r: all_of(
+        lambda d: all(a < b for a, b in zip(
+            r.rules[d, "inputs"], r.rules[d, "units"]))),
+    "**The units that are left can take over.**": lambda r: all_of(
+        lambda d: r.by_k[0][f"{d} units"]
+        - r.few[d, "chosen units, refitted"][2] < 2.6),
+    "loses two points where plain pruning loses sixty": lambda r: (
+        1 <= r.by_k[0]["MNIST units"]
+        - r.few["MNIST", "chosen units, refitted"][2] <= 2.6
+        and 40 <= r.lost("MNIST units", 90) <= 80),
+    "distilling takes about ten times as many": lambda r: all_of(lambda d: (
+        r.few[d, "chosen units, refitted"][2] - r.few[d, "distilled"][2] >= 2
+        and abs(r.few[d, "chosen units, refitted"][2]
+                - r.few[d, "distilled"][4]) <= 0.6)),
+    "within about a point of what 3,000": lambda r: all_of(
+        lambda d: r.few[d, "chosen units, refitted"][4]
+        - r.few[d, "chosen units, refitted"][2] <= 1.2),
+    "fine-tuned with the 300 labels, the same units": lambda r: all_of(
+        lambda d: r.few[d, "fine-tuned with labels"][2]
+        < r.few[d, "distilled"][2]),
+    "Does it need a trained layer?": lambda r: all_of(
+        lambda d: r.same[d, "trained"] > 93 > 70 > r.same[d, "untrained"]),
+    "repairs without any data": lambda r: (
+        r.lenet[4] >= 85.5 and r.lenet[5] >= 79),
+    "**Removed units pay at once, zeros late.**": lambda r: (
+        r.speed[50][2] > 2 and r.speed[25][2] > 1.2 and r.speed[70][1] < 1.2
+        and r.speed[90][0] < 1),
+    "CSR breaks even between k = 70 and 80": lambda r: (
+        r.speed[70][1] < 1 < r.speed[80][1]),
+    "COO between 95 and 97": lambda r: r.speed[95][0] < 1 < r.speed[97][0],
+    "**With all the data, train small.**": lambda r: all(
+        a > b for k in (90.0, 95.0) for a, b in zip(
+            r.worth["small from scratch", k][:2],
+            r.worth["chosen units, refitted", k][:2])),
+    "Thirty units in each layer keep": lambda r: all(
+        a > b + 3 for a, b in zip(r.worth["equal widths", 30.0][:2],
+                                  r.worth["chosen units, refitted", 97.0])),
+    "**Plateau, then cliff: holds.**": lambda r: all(
+        r.lost(what, 50) <= 0.5 and r.lost(what, 99) - r.lost(what, 50) >= 55
+        for what in r.by_k[0]),
+    "**Weights beat units: holds from k = 60 on.**": lambda r: all_of(
+        lambda d: all(r.lead(d, k) >= 0 for k in r.by_k if k >= 60)),
+    "Half of the accuracy is gone at k = 90 by units": lambda r: all_of(
+        lambda d: r.lost(f"{d} units", 90) > r.by_k[0][f"{d} units"] / 2
+        > r.lost(f"{d} weights", 95)),
+    "**Loss before accuracy: holds from k = 80 to 95.**": lambda r: all(
+        (r.loss[k][i] - r.loss[0][i]) / (2.303 - r.loss[0][i])
+        > r.lost(what, k) / (r.by_k[0][what] - 10)
+        for k in (80, 90, 95) for i, what in enumerate(r.by_k[0])),
+    "learn two to three times as fast": lambda r: (
+        r.tickets["whole network"][2] - 0.7 <= r.tickets["ticket"][1]
+        <= r.tickets["whole network"][4]),
+    "With fresh magnitudes and its signs it does as well": lambda r: all(
+        abs(a - b) < 1 for a, b in zip(
+            r.tickets["ticket"], r.tickets["fresh values, ticket's signs"])),
+}
+
+
+@pytest.mark.parametrize("words", CLAIMS)
+def test_claim(words: str, run: Run, prose: str) -> None:
+    """A claim that its tables contradict, or that is no longer made."""
+    assert " ".join(words.split()) in prose
+    assert CLAIMS[words](run)
+
+
+def test_title_is_held(notebook: nbformat.NotebookNode) -> None:
+    """A bold sentence of the title without a check."""
+    title = " ".join(notebook.cells[0].source.split())
+    numbered = re.findall(r"\d\. (\*\*.+?\*\*)", title)
+    assert len(numbered) == 6
+    assert {*numbered} <= {*CLAIMS}
+
+
+def find_numbers(text: str) -> set[str]:
+    """Finds decimals, percentages, and numbers of directions or times."""
+    text = re.sub(r"\$\$.+?\$\$|`[^`]+`|\([^()]*doi[^()]*\)", " ", text)
+    return set(re.findall(r"\d+\.\d+|\d+(?=\s%)", text))
+
+
+def test_numbers(
+    notebook: nbformat.NotebookNode, code: list[nbformat.NotebookNode]
+) -> None:
+    """A number in prose, README or report that no output shows."""
+    shown = [f"{o}" for cell in code for o in cell.outputs]
+    known = set(re.findall(r"\d+(?:\.\d+)?", " ".join(shown)))
+    known |= {*KIM.split(), *GIVEN.split()} | DIFFERENCES | OTHERS
+    texts = [c.source for c in notebook.cells if c.cell_type == "markdown"]
+    report = docx.Document(ROOT / "results.docx")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    texts += [readme, " ".join(p.text for p in report.paragraphs)]
+    assert not find_numbers(" ".join(texts).replace("\u00a0", " ")) - known
+
+
+def test_differences(read_table: Callable) -> None:
+    """Points that are not the difference of the table's numbers."""
+    table = Run(read_table).parts
+    found = set()
+    for name in DATASETS:
+        for k in (90, 95):
+            whole, direction = table[name, k, "weights"][:2]
+            size, both = table[name, k, "units"][:2]
+            for percent in (size, direction, both):
+                found.add(f"{whole - percent:.1f}")
+    assert found >= DIFFERENCES
+
+
+# Differences of two numbers of section 7.3's table; then section numbers,
+# Python versions, and means of 7.1 and 7.2 that the report rounds otherwise.
+DIFFERENCES = {"1.3", "7.9", "38.4", "6.0", "31.2", "13.6", "6.8", "19.1"}
+OTHERS = {"7.1", "7.2", "7.3", "7.4", "9.1", "9.2", "9.3", "9.4", "3.10",
+          "3.13", "328.7", "65.3", "269.7", "23.0", "10.5", "13.6"}
+
+
+def test_report_has_the_stored_table(read_table: Callable) -> None:
+    """A results.docx of another run than the stored one."""
+    (table,) = docx.Document(ROOT / "results.docx").tables
+    rows = [[cell.text for cell in row.cells] for row in table.rows]
+    assert rows[1:] == read_table("display(tabulate(results))")

@@ -137,7 +137,7 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
         r.parts[d, 90, "weights"][0] - r.parts[d, 90, "units"][0] < 2.5
         and r.parts[d, 90, "weights"][1] < r.parts[d, 90, "units"][0] - 2
         and r.parts[d, 90, "units"][1] < r.parts[d, 90, "weights"][1] - 10))),
-    "Magnitudes and norms choose better than chance": lambda r: all_of(
+    "**Magnitudes choose better than chance at every k": lambda r: all_of(
         lambda d: r.rules[d, "weights"][1] > r.rules[d, "random weights"][1]
         and r.rules[d, "units"][1] > r.rules[d, "random units"][1]),
     "Removing inputs\ncosts more than removing units": lambda r: all_of(

@@ -85,7 +85,7 @@ def test_budgets(
     budgets = {
         "cells": (len(notebook.cells), 105),
         "lines of code": (sum(lines), 1235),
-        "words": (sum(map(len, words)), 4300),
+        "words": (sum(map(len, words)), 4200),
         "functions": (len(re.findall(r"^ *(def|class) ", source, re.M)), 51),
         "figures": (sum("image/png" in o.get("data", {}) for o in outputs), 10),
         "bytes": (size, 1_200_000),

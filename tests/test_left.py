@@ -53,9 +53,7 @@ def test_rank_layers(network: list) -> None:
     outputs = [y.numpy() for y in nb.layer_outputs(network, IMAGES)]
     for layer, ranks in enumerate(nb.rank_layers(network, IMAGES)):
         hidden, read = np.maximum(outputs[layer], 0), outputs[layer + 1]
-        count = np.count_nonzero(ranks)
-        assert count == [5, 5, 3, 2][layer]
-        assert (ranks == nb.rank_units(hidden, read, count)).all()
+        assert (ranks == nb.rank_units(hidden, read)).all()
 
 
 def refit_slowly(network: list, copy: list) -> list[np.ndarray]:
@@ -112,17 +110,6 @@ def test_refit_refuses(network: list) -> None:
                 nb.refit(*arguments)
 
 
-def test_draw_images(dataset: nb.Dataset) -> None:
-    """Images drawn twice, without their labels, or not the first of more."""
-    many, few = (nb.draw_images(dataset, 2, count) for count in (9999, 50))
-    assert (many.images[:50] == few.images).all()
-    assert len(np.unique(many.images, axis=0)) == 600
-    rows = [np.flatnonzero((dataset.train.images == x).all(axis=1))[0]
-            for x in few.images]  # fmt: skip
-    assert (dataset.train.labels[rows] == few.labels).all()
-    assert (nb.draw_images(dataset, 3, 50).images != few.images).any()
-
-
 def test_distill(dataset: nb.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """A student that does not come nearer, or that is asked for other odds."""
     teacher, images = nb.init_weights(0, (784, 40, 10)), dataset.train.images
@@ -138,13 +125,3 @@ def test_distill(dataset: nb.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_close(before, nb.forward(small, images) / 2, 1e-4, 1e-5)
     goal, before, after = map(tf.nn.softmax, (goal, before, after))
     assert np.abs(after - goal).mean() < 0.5 * np.abs(before - goal).mean()
-
-
-def test_like_ticket(network: list) -> None:
-    """Weights outside the mask, or of another size than the ticket's."""
-    masks = [nb.keep_mask(np.abs(matrix), 80) for matrix in network]
-    values = [matrix[::-1] for matrix in network]
-    found = nb.like_ticket(values, masks, network)
-    for new, value, mask, of in zip(found, values, masks, network, strict=True):
-        scale = np.linalg.norm(of) / np.linalg.norm(value * mask)
-        assert_close(new, value * mask * scale, 1e-4)

@@ -21,7 +21,7 @@ def norms(matrix: np.ndarray) -> np.ndarray:
     return np.sqrt(np.square(matrix.astype(float)).sum(axis=0))
 
 
-@pytest.mark.parametrize("k", [*nb.REQUIRED, 99.9, 100, tf.constant(80)])
+@pytest.mark.parametrize("k", [*nb.SPARSITIES, 99.9, 100, tf.constant(80)])
 def test_keep_mask(k: float) -> None:
     """A count that is off, ties by chance, sorting by columns."""
     draw = np.random.default_rng(0).normal
@@ -42,7 +42,7 @@ def test_scores() -> None:
             nb.keep_mask(scores, k)
 
 
-@pytest.mark.parametrize("k", [*nb.REQUIRED, 100])
+@pytest.mark.parametrize("k", [*nb.SPARSITIES, 100])
 def test_prune(k: float, network: list) -> None:
     """One ranking for all matrices, signed ranking, last matrix pruned."""
     network = [(i + 1) * w for i, w in enumerate(network)]
@@ -67,7 +67,7 @@ def test_prune_refuses(network: list) -> None:
     units = [matrix.shape[1] for matrix in network[:-1]]
     for shapes in (units[:-1], [*units, 10], [1] * 4, [()] * 4,
                    [(1, n) for n in units], [(n, 1) for n in units]):
-        with pytest.raises(ValueError, match="shape|zip"):
+        with pytest.raises(ValueError, match="Scores|zip"):
             nb.prune(network, 50, list(map(np.ones, shapes)))
     for k in ([50] * 5, [50] * 3, [50, 50, 50, 101], [[50] * 4] * 2):
         with pytest.raises(ValueError, match="shape|sparsity|dimensions"):

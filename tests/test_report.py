@@ -37,8 +37,7 @@ def run(find_cell: Callable, monkeypatch: Patch, tmp_path: Path) -> Callable:
         figure = matplotlib.figure.Figure()
         figure.subplots().plot([0, 1])
         names = vars(nb) | {"curves": figure, "results": RESULTS}
-        names |= {"text": "5 % words.", "start_of_run": 0}
-        names |= dict.fromkeys(FORM, "") | {"training_seconds": 9} | form
+        names |= {"findings": ["5 % words."]} | dict.fromkeys(FORM, "") | form
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(find_cell("form = [").source, names)
         return printed.getvalue()
@@ -82,9 +81,8 @@ def test_form(run: Callable) -> None:
 @pytest.mark.parametrize("lost", ["docx", "anyascii", "folder", "disk"])
 def test_failures(lost: str, run: Callable, monkeypatch: Patch) -> None:
     """The notebook fails at its end, or a failure damages an older file."""
-    path = Path("out/results.docx")
-    nb.open_folder("PRUNING_OUTPUT_DIR", write=True)
-    nb.write_whole(path, b"old")
+    path = nb.open_folder("PRUNING_OUTPUT_DIR", write=True) / "results.docx"
+    path.write_bytes(b"old")
     monkeypatch.setitem(sys.modules, lost, None)
     if lost == "folder":
         monkeypatch.setenv("PRUNING_OUTPUT_DIR", "README.md")
@@ -92,7 +90,7 @@ def test_failures(lost: str, run: Callable, monkeypatch: Patch) -> None:
         monkeypatch.setattr(Path, "replace", lambda *_: 1 / 0)
     assert "Not written" in run(**FORM)
     assert (path.read_bytes() == b"old") == (lost != "anyascii")
-    assert [path.name for path in Path("out").iterdir()] == ["results.docx"]
+    assert [p.name for p in path.parent.iterdir()] == ["results.docx"]
 
 
 def test_spell() -> None:

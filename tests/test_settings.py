@@ -55,8 +55,8 @@ def test_accepted(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1}, raising=False)
     monkeypatch.setenv("PRUNING_PRESET", "quick")
     names = run(SEEDS=[7, 0])
-    found = [names[name] for name in ("SEEDS", "EPOCHS", "ROUNDS", "threads")]
-    assert found == [[7], 1, 3, 1]
+    found = [names[name] for name in ("SEEDS", "EPOCHS", "threads")]
+    assert found == [[7], 1, 1]
     for variable in ("PRUNING_DATA_DIR", "PRUNING_OUTPUT_DIR"):
         for folder in ("~no.such.user/out", __file__, f"{__file__}/out", "~"):
             monkeypatch.setenv(variable, folder)

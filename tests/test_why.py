@@ -63,7 +63,7 @@ def test_make_errors() -> None:
 
 
 @pytest.mark.parametrize("k", [0, 40, 60])
-def test_prune_parts(k: float, network: list) -> None:
+def test_mix_errors(k: float, network: list) -> None:
     """Other matrices, units of the wrong layer, size and direction mixed."""
     kept = {"weights": [nb.keep_mask(np.abs(w), k) for w in network[1:-1]],
             "units": [nb.keep_mask(np.linalg.norm(w, axis=0), k)[:, None]
@@ -72,17 +72,35 @@ def test_prune_parts(k: float, network: list) -> None:
     for of, other in (("weights", "units"), ("units", "weights")):
         inner = [w * mask for w, mask in zip(network[1:-1], kept[of])]
         pruned = nb.layer_outputs([network[0], *inner, network[-1]], IMAGES)
-        logits, sizes = nb.prune_parts(network, IMAGES, k, of, of)
+        logits, sizes = nb.mix_errors(network, IMAGES, k, of, of)
         assert misalign_slowly(logits, pruned[-1].numpy()) < 1e-4
         slow = misalign_slowly(clean[1].numpy(), pruned[1].numpy())
-        mixed, found = nb.prune_parts(network, IMAGES, k, of, other)
+        mixed, found = nb.mix_errors(network, IMAGES, k, of, other)
         assert (sizes[0], found[0], len(found)) == pytest.approx(
             (slow, slow, 3), abs=1e-5)
         assert k == 0 or misalign_slowly(logits, mixed) > 0.01
 
 
-def test_hear(network: list) -> None:
-    """No ReLU before the next matrix, or a mean of the wrong axis."""
-    *_, outputs, logits = nb.layer_outputs(network, IMAGES)
-    expected = logits - np.mean(logits, axis=1, keepdims=True)
-    assert_close(nb.hear(network[-1:], outputs), expected, 1e-4, 1e-4)
+def test_compare_errors(network: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another matrix's outputs, no ReLU after them, untrained mixed up."""
+    monkeypatch.setattr(nb, "SIZES", [12, 20, 20, 10, 5, 10])
+    rows = nb.compare_errors(network, IMAGES, 2, 0)
+    clean = nb.layer_outputs(network, IMAGES)[2].numpy()
+    inputs = nb.layer_outputs(network, IMAGES)[1].numpy().clip(0)
+    axes = nb.principal_axes(clean, 0.99)
+    made = nb.make_errors(inputs, network[2], axes.astype("f4"), 0)
+    untrained = nb.init_weights(1000, nb.SIZES)
+    assert [row[:2] for row in rows] == [["3", kind] for kind in made]
+    for row, error in zip(rows, made.values(), strict=True):
+        changed = nb.add_error(clean, error, 0.3)
+        share = np.sum(((changed - clean) @ axes) ** 2)
+        share *= 100 / np.sum((changed - clean) ** 2)
+        found = [share, 100 * axes.shape[1] / 10]
+        for of in (network, untrained):
+            pair = [nb.forward(of[3:], y.clip(0)) for y in (clean, changed)]
+            pair = [y - np.mean(y, axis=1, keepdims=True) for y in pair]
+            found.append(misalign_slowly(*pair))
+            if of is network:
+                first, second = (np.argmax(y, axis=1) for y in pair)
+        found.append(100 * np.mean(first != second))
+        assert_close(row[2:], found, rtol=1e-2, atol=1e-3)

@@ -102,6 +102,11 @@ def test_own_dataset(folder: Path, find_cell: Callable) -> None:
     path.write_bytes(idx(TURNS[:19]))
     with pytest.raises(ValueError, match=r"own: .*\(20, 28, 28\).*\(19,\)"):
         nb.load_dataset("own")
+    path.write_bytes(idx(TURNS[:20]))
+    (path.parent / "t10k-images-idx3-ubyte.gz").write_bytes(
+        idx(np.zeros((20, 14, 56))))
+    with pytest.raises(ValueError, match="own: sizes differ"):
+        nb.load_dataset("own")
     path.unlink()
     for name, words in (("own", "t10k-labels"), ("fashion_mnist", "fash")):
         with pytest.raises(ValueError, match=f"PRUNING_DATA_DIR.*{words}"):
@@ -123,7 +128,7 @@ def test_mirrors(folder: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.delenv("PRUNING_DATA_DIR")
     monkeypatch.setattr(nb, "FILES", hashes)
     monkeypatch.setattr(nb, "draw_patterns",
-                        lambda count, seed: draw(count // 40, seed))
+                        lambda name, count: draw(name, count // 40))
     monkeypatch.setattr(nb.pooch, "HTTPDownloader", lambda timeout: fetch)
     first, second = nb.MIRRORS["fashion_mnist"]
     served |= dict(zip(nb.MIRRORS["mnist"], ({}, good), strict=True))
@@ -143,9 +148,10 @@ def test_mirrors(folder: Path, monkeypatch: pytest.MonkeyPatch,
 
 def test_draw_patterns() -> None:
     """Images that cannot be told apart, classes missing, other every time."""
-    images, labels = nb.draw_patterns(1000, seed=1)
+    images, labels = nb.draw_patterns("mnist", 1000)
     means = np.stack([images[labels == i].mean(axis=0) for i in range(10)])
     nearest = ((images[:, None] - means) ** 2).sum(axis=(2, 3)).argmin(axis=1)
     assert 0.5 < np.mean(nearest == labels) < 1
-    assert (images == nb.draw_patterns(1000, seed=1)[0]).all()
-    assert (images != nb.draw_patterns(1000, seed=2)[0]).any()
+    assert (images == nb.draw_patterns("mnist", 1000)[0]).all()
+    for other in (("mnist", 999), ("fashion_mnist", 1000)):
+        assert (images[:999] != nb.draw_patterns(*other)[0][:999]).any()

@@ -20,7 +20,8 @@ FIELDS = ["NAME", "COLLEGE", "GRADUATING_YEAR", "GPA", "PHONE", "EMAIL"]
 VALUES = ["Søren Strauß", "A/B", "2025", "8.7", "1", "a@b.c"]
 FORM = dict(zip(FIELDS, VALUES, strict=True))
 RESULTS = pd.DataFrame([
-    {"dataset": "MNIST", "method": method, "k": k, "accuracy": 90 - k}
+    {"dataset": "MNIST", "seed": 2, "method": method, "k": k,
+     "accuracy": 90 - k}
     for method in ("weights", "units") for k in (0, 2.5)])  # fmt: skip
 
 

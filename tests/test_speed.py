@@ -55,10 +55,11 @@ def test_tell_gain() -> None:
     for k, curve, told in (
         (50, (98, 97.5, 97, 90), "2.9 times as fast (194 % faster), 0.3"),
         (25, (98, 98, 96, 98), "0.8 times as fast (20 % slower), 0.7"),
-        (0, (98, 90, 98, 98), "1.0 times as fast (0 % "),
+        (0, (98, 90, 98, 98), None),
     ):
         seeds = np.repeat([-2, 2], 4)  # Two networks, in any order.
         copies = {"k": [0, 25, 50, 70] * 2, "validation": [*curve] * 2 + seeds}
         copies["accuracy"] = seeds + [90, 89.3, 89.74, 0] * 2
         found = nb.tell_gain("A", pd.DataFrame(copies)[::-1], speeds)
-        assert f"without {k} % of its units {told}" in found
+        told = told and f"without {k} % of its units {told}"
+        assert (told or "at no k measured") in found

@@ -137,10 +137,10 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
         all_of(lambda d: all(
             a > b for rule in ("weights", "units") for a, b in zip(
                 r.rules[d, rule], r.rules[d, f"random {rule}"]))),
-    "units do far better at k = 80 than drawn from all": lambda r: all_of(
+    "units do better at k = 80 than drawn from all": lambda r: all_of(
         lambda d: r.left[d, "random live units"][0]
         > r.rules[d, "random units"][1] + 5),
-    "pruning by norm takes most of them first": lambda r: all_of(
+    "most of these are in the half of smaller norms": lambda r: all_of(
         lambda d: all(b >= 0.7 * a for a, b in zip(
             r.said[d, "units never active"],
             r.said[d, "of these, in the half of smaller norms"]))),
@@ -163,7 +163,7 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
         r.few[d, "chosen units, refitted"][2] - r.few[d, "distilled"][2] >= 2
         and abs(r.few[d, "chosen units, refitted"][2]
                 - r.few[d, "distilled"][4]) <= 0.6)),
-    "within about a point of what 3,000": lambda r: all_of(
+    "within about a point of what 3,000 give": lambda r: all_of(
         lambda d: r.few[d, "chosen units, refitted"][4]
         - r.few[d, "chosen units, refitted"][2] <= 1.2),
     "Fine-tuned with the 300 labels, the same units": lambda r: all_of(
@@ -195,7 +195,7 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
         for what in r.by_k[0]),
     "**Weights beat units: holds from k = 60 on.**": lambda r: all_of(
         lambda d: all(r.lead(d, k) >= 0 for k in r.by_k if k >= 60)),
-    "Half of the accuracy is gone at k = 90 by units": lambda r: all_of(
+    "Half of the mean accuracy is gone at k = 90 by units": lambda r: all_of(
         lambda d: r.lost(f"{d} units", 90) > r.by_k[0][f"{d} units"] / 2
         > r.lost(f"{d} weights", 95)),
     "holds on all curves from k = 80 to 95.**": lambda r: all(

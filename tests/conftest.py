@@ -117,13 +117,17 @@ def read_table() -> Callable[..., list[list[str]]]:
 
 
 @pytest.fixture(scope="session")
-def read_executed(request: pytest.FixtureRequest) -> Callable:
-    """Returns the same for the notebook that --executed names, if any."""
+def executed(request: pytest.FixtureRequest) -> list[nbformat.NotebookNode]:
+    """Returns the code cells of the notebook that --executed names, if any."""
     path = request.config.getoption("--executed")
     cells = nbformat.read(path, as_version=4).cells if path else CODE
-    return functools.partial(
-        read_rows, [cell for cell in cells if cell.cell_type == "code"]
-    )
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+@pytest.fixture(scope="session")
+def read_executed(executed: list[nbformat.NotebookNode]) -> Callable:
+    """Returns a function that reads a table of that notebook."""
+    return functools.partial(read_rows, executed)
 
 
 @pytest.fixture(scope="session")

@@ -96,9 +96,9 @@ def test_budgets(
     assert not {n: pair for n, pair in budgets.items() if pair[0] > pair[1]}
 
 
-def test_pictures(code: list[nbformat.NotebookNode]) -> None:
+def test_pictures(executed: list[nbformat.NotebookNode]) -> None:
     """Figures that are left out without a word."""
-    for cell in code:
+    for cell in executed:
         if "plt.show()" in cell.source:
             assert any("image/png" in o.get("data", {}) for o in cell.outputs)
 

@@ -39,6 +39,7 @@ def run(find_cell: Callable, monkeypatch: Patch, tmp_path: Path) -> Callable:
         figure.subplots().plot([0, 1])
         names = vars(nb) | {"curves": figure, "results": RESULTS}
         names |= {"findings": ["5 % words."]} | dict.fromkeys(FORM, "") | form
+        names |= {"start_of_run": 0, "training_seconds": 9}
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(find_cell("form = [").source, names)
         return printed.getvalue()

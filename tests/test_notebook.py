@@ -13,18 +13,18 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUDGETS = {  # Lines of code and words of prose: 1,100 and 4,200 in all.
-    "1 The challenge": (0, 653),  # With the title.
+    "1 The challenge": (0, 669),  # With the title.
     "2 Setup": (91, 34),
     "3 Data": (124, 65),
-    "4 Network and training": (162, 186),
+    "4 Network and training": (163, 186),
     "5 Pruning": (74, 143),
-    "6 Results": (39, 306),
-    "7 Why?": (159, 917),
+    "6 Results": (38, 301),
+    "7 Why?": (158, 907),
     "8 Faster": (126, 305),
-    "9 The units that are left": (170, 831),
+    "9 The units that are left": (170, 826),
     "10 What it is worth": (35, 179),
-    "11 Conclusions": (0, 504),
-    "12 Hand-in": (120, 77),
+    "11 Conclusions": (0, 488),
+    "12 Hand-in": (121, 77),
 }
 
 

@@ -52,7 +52,7 @@ def test_make_errors() -> None:
     for kind in ("weights", "units"):
         assert np.count_nonzero(made[kind]) == 640
         assert_close(made[kind], -matrix * (made[kind] != 0))
-    turned, units = made["units, turned"], made["units"]
+    turned, units = made["units, rotated"], made["units"]
     assert np.count_nonzero(units.any(axis=1)) == 32
     assert_close(turned @ turned.T, units @ units.T, atol=1e-4)
     assert np.abs(turned - units).max() > 1

@@ -139,7 +139,7 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
                       for m in (2, 3, 4))),
     "**Untrained** layers hear all kinds far more alike": lambda r: all(
         0.2 <= row[3] <= 0.42 for row in r.heard.values()),
-    "training makes the layers hear so little outside": lambda r: all(
+    "training makes layers hear so little outside": lambda r: all(
         row[2] < 0.06 for (*_, kind), row in r.heard.items()
         if kind == "noise outside"),
     "brings back much of what is lost; both together": lambda r: all_of(
@@ -192,7 +192,7 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
     "within about a point of what 3,000 give": lambda r: all_of(
         lambda d: r.few[d, "chosen units, refitted"][4]
         - r.few[d, "chosen units, refitted"][2] <= 1.2),
-    "on MNIST more than the mean of refitting; fine-tuning": lambda r: (
+    "on MNIST above refitting's mean; fine-tuning": lambda r: (
         r.few["MNIST", "distilled, shifted"][2]
         > r.few["MNIST", "chosen units, refitted"][2]
         and all_of(lambda d: r.few[d, "fine-tuned, with labels"][2]

@@ -110,6 +110,13 @@ def test_refit_refuses(network: list) -> None:
                 nb.refit(*arguments)
 
 
+def test_keep_tenth(network: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More units kept than there are images to choose them by."""
+    monkeypatch.setattr(nb, "SIZES", [12, 20, 20, 10, 5, 10])
+    kept = [w.any(axis=0).sum() for w in nb.keep_tenth(network, IMAGES[:1])]
+    assert max(kept[:-1]) == 1
+
+
 def test_distill(dataset: nb.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """A student that does not come nearer, or that is asked for other odds."""
     teacher, images = nb.init_weights(0, (784, 40, 10)), dataset.train.images

@@ -75,6 +75,7 @@ def test_form(run: Callable) -> None:
     printed = run()
     assert all(words in printed for words in (*HEADER, "NAME and COLLEGE"))
     assert [path.name for path in Path("out").iterdir()] == ["results.docx"]
+    assert HEADER[1] in run(**FORM | {"GPA": ""})
     odd = {"NAME": " 李\u200d名\tLi\x07\n", "COLLEGE": "A. *B\ud800"}
     odd["GPA"] = 8.7
     assert "Not written" not in run(**odd)

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import pathlib
 import struct
-from collections.abc import Callable
 
 import notebook_definitions as nb
 import numpy as np
@@ -83,29 +82,19 @@ def test_local_files(folder: Path) -> None:
         assert (title, tuple(shape), len(test.images)) == (form, (28, 28), 20)
 
 
-def test_own_dataset(folder: Path, find_cell: Callable) -> None:
+def test_own_dataset(folder: Path) -> None:
     """Own data refused; or accepted although they cannot be right."""
     for name, labels in {
-        "own": (), "mnist": (), "MNIST": (), "sorted": (np.sort(TURNS),),
-        "one class": (0 * TURNS, TURNS[:1]), "one image": (TURNS[:1],) * 2,
-        "eleven": (np.arange(1200) % 11,), "new": (TURNS % 3, TURNS[:4]),
+        "own": (), "sorted": (np.sort(TURNS),), "one image": (TURNS[:1],) * 2,
+        "eleven": (np.arange(1200) % 11,),
     }.items():  # fmt: skip
         fill(folder / name, *labels)
         if labels:
             with pytest.raises(ValueError, match=f"^{name}: "):
                 nb.load_dataset(name)
-    source, names = find_cell("loaded = [").source, dict(vars(nb))
-    exec(source, names | {"DATASETS": ["own", "mnist"]})
-    with pytest.raises(ValueError, match="DATASETS"):  # One title for two.
-        exec(source, names | {"DATASETS": ["MNIST", "mnist"]})
     path = folder / "own" / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(idx(TURNS[:19]))
     with pytest.raises(ValueError, match=r"own: .*\(20, 28, 28\).*\(19,\)"):
-        nb.load_dataset("own")
-    path.write_bytes(idx(TURNS[:20]))
-    (path.parent / "t10k-images-idx3-ubyte.gz").write_bytes(
-        idx(np.zeros((20, 14, 56))))
-    with pytest.raises(ValueError, match="own: sizes differ"):
         nb.load_dataset("own")
     path.unlink()
     for name, words in (("own", "t10k-labels"), ("fashion_mnist", "fash")):

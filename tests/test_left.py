@@ -110,25 +110,60 @@ def test_refit_refuses(network: list) -> None:
                 nb.refit(*arguments)
 
 
-def test_keep_tenth(network: list, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More units kept than there are images to choose them by."""
-    monkeypatch.setattr(nb, "SIZES", [12, 20, 20, 10, 5, 10])
-    kept = [w.any(axis=0).sum() for w in nb.keep_tenth(network, IMAGES[:1])]
-    assert max(kept[:-1]) == 1
-
-
-def test_distill(dataset: nb.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_adapt(dataset: nb.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """A student that does not come nearer, or that is asked for other odds."""
     teacher, images = nb.init_weights(0, (784, 40, 10)), dataset.train.images
     monkeypatch.setattr(nb, "datasets", {"a": dataset}, raising=False)
     monkeypatch.setattr(nb, "networks", {("a", 1): teacher}, raising=False)
     copy = nb.prune(teacher, 50, nb.unit_scores)
     small = nb.compact(copy, keep_inputs=True)[0]
-    student = nb.distill(("a", 1), small, images, 100)
+    student = nb.adapt(("a", 1), small, images, 100)
+    monkeypatch.setattr(
+        nb, "train", lambda of, *_, start, **__: (of.train.labels, start))
+    labels = np.arange(len(images))
+    assert nb.adapt(("a", 1), small, images, 1, labels) is labels
     monkeypatch.setattr(nb, "train", lambda *_, start, **__: (start, None))
-    begin = nb.distill(("a", 1), small, images, 1)
+    begin = nb.adapt(("a", 1), small, images, 1)
     goal, before, after = nb.forward(teacher, images) / 2, *(
         nb.forward(of, images) for of in (begin, student))  # fmt: skip
     assert_close(before, nb.forward(small, images) / 2, 1e-4, 1e-5)
     goal, before, after = map(tf.nn.softmax, (goal, before, after))
     assert np.abs(after - goal).mean() < 0.5 * np.abs(before - goal).mean()
+
+
+def test_find_ticket(dataset: nb.Dataset,
+                     monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """Trained values kept, or a weight that goes and comes back."""
+    starts = []
+
+    def reverse(*_: object, start: list, **__: object) -> tuple[list, None]:
+        starts.append(start)
+        return [np.where(w != 0, 9 - w, 0) for w in start], None
+
+    monkeypatch.setattr(nb, "train", reverse)
+    initial, ticket = nb.find_ticket(dataset, 0, 10, 3)
+    drawn = nb.init_weights(0, nb.LENET)
+    found = [np.count_nonzero(of[0]) for of in (*starts, ticket)]
+    expected = [initial[0].size * 0.8**i for i in range(4)]
+    assert found == pytest.approx(expected, abs=1)
+    for w, whole, first in zip(ticket, initial, drawn, strict=True):
+        assert (whole == first).all()
+        assert (w[w != 0] == first[w != 0]).all()
+    assert (ticket[-1] == drawn[-1]).all()
+    assert ticket[0].max() < drawn[0][ticket[0] == 0].min()
+
+
+def test_shuffle_ticket(network: list) -> None:
+    """Weights lost, changed in place, or elsewhere than the name says."""
+    ticket = nb.prune(network, 60, nb.weight_scores)
+    before = [matrix.copy() for matrix in ticket]
+    for name, start in nb.shuffle_ticket(ticket, 0).items():
+        assert start[-1] is ticket[-1]
+        for w, t, same in zip(start[:4], ticket, before, strict=False):
+            assert (t == same).all() and (w != t).any()
+            axis = 1 if name == "rows shuffled" else None
+            assert_close(np.sort(abs(w), axis), np.sort(abs(t), axis))
+            places = name in ("values shuffled", "sizes shuffled")
+            assert ((w == 0) == (t == 0)).all() == places
+            signs = name == "sizes shuffled"
+            assert (np.sign(w) == np.sign(t)).all() == signs

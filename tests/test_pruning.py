@@ -1,10 +1,7 @@
 """Holds pruning to a loop that removes one score after the other."""
 
-from collections.abc import Callable
-
 import notebook_definitions as nb
 import numpy as np
-import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -129,14 +126,3 @@ def test_sweep(dataset: nb.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     written = f"{of.accuracy.mean():.1f} ± {of.accuracy.std(ddof=1):.1f}"
     assert nb.tabulate(table).loc["90", ("a", "units")] == written
     assert "±" not in nb.tabulate(table).loc["99", ("b", "units")]
-
-
-def test_networks_are_counted(find_cell: Callable,
-                              capsys: pytest.CaptureFixture) -> None:
-    """The number in the settings, where older networks stand in the table."""
-    rows = [{"dataset": "a", "seed": seed, "method": "units", "k": k,
-             "loss": 1.0, "accuracy": 50.0}
-            for seed in (7, 8) for k in (0, 90)]  # fmt: skip
-    names = vars(nb) | {"results": pd.DataFrame(rows), "display": print}
-    exec(find_cell("Networks for each dataset").source, names | {"SEEDS": [1]})
-    assert "each dataset: 2\n" in capsys.readouterr().out

@@ -76,7 +76,8 @@ def test_form(run: Callable) -> None:
     assert all(words in printed for words in (*HEADER, "NAME and COLLEGE"))
     assert [path.name for path in Path("out").iterdir()] == ["results.docx"]
     assert HEADER[1] in run(**FORM | {"GPA": ""})
-    odd = {"NAME": " 李\u200d名\tLi\x07\n", "COLLEGE": "A. *B\ud800"}
+    assert "Not written" in run(**FORM | {"NAME": "A\x07"})
+    odd = {"NAME": " 李名 Li\n", "COLLEGE": "A. *B"}
     odd["GPA"] = 8.7
     assert "Not written" not in run(**odd)
     assert Path("out/李名_ab.zip").exists()

@@ -53,8 +53,8 @@ def test_tell_gain() -> None:
     """The test images choose k, a recovery counted, faster for slower."""
     speeds = pd.Series({0: 1.0, 25: 0.8, 50: 2.94, 70: 9.0})
     for k, curve, told in (
-        (50, (98, 97.5, 97, 90), "2.9 times as fast (194 % faster), 0.3"),
-        (25, (98, 98, 96, 98), "0.8 times as fast (20 % slower), 0.7"),
+        (50, (98, 97.5, 97, 90), "2.9 times as fast (+194%), 0.3"),
+        (25, (98, 98, 96, 98), "0.8 times as fast (-20%), 0.7"),
         (0, (98, 90, 98, 98), None),
     ):
         seeds = np.repeat([-2, 2], 4)  # Two networks, in any order.

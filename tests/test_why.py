@@ -87,13 +87,14 @@ def test_mix_errors(k: float, network: list) -> None:
 def test_compare_errors(network: list, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another matrix's outputs, no ReLU after them, untrained mixed up."""
     monkeypatch.setattr(nb, "SIZES", [12, 20, 20, 10, 5, 10])
-    rows = nb.compare_errors(network, IMAGES, 2, 0)
+    *rows, other = nb.compare_errors(network, IMAGES, 2, 2)[:6]
     clean = nb.layer_outputs(network, IMAGES)[2].numpy()
     inputs = nb.layer_outputs(network, IMAGES)[1].numpy().clip(0)
     axes = nb.principal_axes(clean, 0.99)
     made = nb.make_errors(inputs, network[2], axes.astype("f4"), 0)
     untrained = nb.init_weights(1000, nb.SIZES)
     assert [row[:2] for row in rows] == [["3", kind] for kind in made]
+    assert other[:2] == rows[0][:2] and other[2] != rows[0][2]
     for row, error in zip(rows, made.values(), strict=True):
         changed = nb.add_error(clean, error, 0.3)
         share = np.sum(((changed - clean) @ axes) ** 2)

@@ -24,8 +24,12 @@ GIVEN = "0 25 50 60 70 80 90 95 97 99 10 0.9 0.1 0.999 0.001 2.3 0.3 1 0.8 13"
 class Run:
     """The tables of an executed notebook, as numbers."""
 
-    def __init__(self, read: Callable) -> None:
-        """Reads all tables by words of the cells that show them."""
+    def __init__(self, read: Callable, other: bool = False) -> None:
+        """Reads all tables by words of the cells that show them.
+
+        Another run than the stored one is held to wider bounds.
+        """
+        self.other = other
         self.by_k = {
             int(k): dict(zip(("MNIST weights", "MNIST units",
                               "Fashion-MNIST weights", "Fashion-MNIST units"),
@@ -93,9 +97,9 @@ def number(text: str) -> float:
 
 
 @pytest.fixture(scope="session")
-def run(read_executed: Callable) -> Run:
+def run(read_executed: Callable, request: pytest.FixtureRequest) -> Run:
     """Reads the tables of the run in question."""
-    return Run(read_executed)
+    return Run(read_executed, bool(request.config.getoption("--executed")))
 
 
 def all_of(check: Callable[[str], bool]) -> bool:
@@ -112,7 +116,7 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
     "**A trained layer says a few things many times.**": lambda r: all_of(
         lambda d: all(a < b / 3 for a, b in zip(
             r.said[d, "trained"], r.said[d, "untrained"]))),
-    "it depends little on the width": lambda r: all_of(
+    "it differs by about a third at most": lambda r: all_of(
         lambda d: all(0.6 < a / b < 1.6 for a, b in zip(
             r.said[d, "trained, a quarter of the widths"],
             r.said[d, "trained"]))),
@@ -121,7 +125,7 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
             r.heard[d, m, "units"][0] > 3 * r.heard[d, m, "weights"][0]
             and r.heard[d, m, "weights"][0] <= r.heard[d, m, "weights"][1] + 3
             for m in (2, 3, 4)))),
-    "units lost at random change 11 % of the answers, weights 1 %": (
+    "change 11 % of the answers if they come from lost units, 1 %": (
         lambda r: all_of(lambda d: r.heard[d, 2, "units"][4] > 3 * max(
             r.heard[d, 2, kind][4] for kind in ("weights", "units, rotated")))),
     "Nearer the output the gap is smaller": lambda r: all_of(
@@ -163,9 +167,10 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
                 r.rules[d, rule], r.rules[d, f"random {rule}"]))
             and all(r.rules[d, "units"][i] > r.rules[d, "random units"][i] + 3
                     for i in (0, 1))),
-    "much of what norms gain is that they spare active units": lambda r: all_of(
-        lambda d: r.left[d, "random live units"][0]
-        > r.rules[d, "random units"][1] + 5),
+    "half or more of what norms gain is that they spare active": lambda r: (
+        all_of(lambda d: r.left[d, "random live units"][0]
+               - r.rules[d, "random units"][1] > 0.45 * (
+                   r.rules[d, "units"][1] - r.rules[d, "random units"][1]))),
     "Many units of a trained network are never active": lambda r: all_of(
         lambda d: r.said[d, "units never active"][0] > 100),
     "one and a half to three times as much as noise wholly": lambda r: all_of(
@@ -188,21 +193,20 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
         lambda d: r.few[d, "chosen units, refitted"][1]
         - r.few[d, "distilled"][1] >= 2 and r.few[d, "distilled"][2]
         < r.few[d, "chosen units, refitted"][1] < r.few[d, "distilled"][3]),
-    "learns two to three times as fast as the whole network": lambda r: (
-        r.tickets["whole network"][2] - 0.3 <= r.tickets["ticket"][0]
-        and r.tickets["whole network"][3] < r.tickets["ticket"][1]
-        and r.tickets["ticket"][3] < r.tickets["whole network"][5]),
-    "Its places together with their signs do it": lambda r: all(
-        abs(r.tickets["ticket"][i] - r.tickets["sizes shuffled"][i]) < 0.8
-        and r.tickets["ticket"][i] - r.tickets["values shuffled"][i] > 0.5
-        for i in range(6)),
-    "bring less than half of it, the map below nothing": lambda r: all(
-        r.tickets["values shuffled"][i] - r.tickets["matrices shuffled"][i]
-        < (r.tickets["ticket"][i] - r.tickets["matrices shuffled"][i]) / 2
-        and abs(r.tickets["rows shuffled"][i]
-                - r.tickets["matrices shuffled"][i]) < 0.5 for i in range(6)),
+    # Steps 100, 200, 300 of the ticket are like 300, 500, 700 of the whole.
+    "reaches up to 97.8 % two to three times as fast as the whole": lambda r: (
+        all(abs(r.tickets["whole network"][i + 2] - r.tickets["ticket"][i])
+            < (0.6 if r.other else 0.3) for i in range(3))),
+    "with its sizes shuffled it is as fast, with its signs, too, slower": (
+        lambda r: all(
+            abs(r.tickets["ticket"][i] - r.tickets["sizes shuffled"][i]) < 0.5
+            and r.tickets["values shuffled"][i] < r.tickets["whole network"][i]
+            for i in range(6))),
+    "each pixel keeps as many (map below); it does not help": lambda r: all(
+        abs(r.tickets["rows shuffled"][i] - r.tickets["matrices shuffled"][i])
+        < 0.5 for i in range(6)),
     "refitted copies are over 16 times as fast": lambda r: (
-        r.speed[90][2] > 14 and all_of(
+        r.speed[90][2] > (12 if r.other else 16) and all_of(
             lambda d: r.by_k[0][f"{d} units"]
             - r.left[d, "chosen units, refitted"][1] < 1.3)),
     "Units drawn at random come near when refitted": lambda r: (
@@ -210,7 +214,7 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
         < r.left["MNIST", "random live units, refitted"][2] and all_of(
             lambda d: r.left[d, "random live units, refitted"][1]
             > r.left[d, "units, refitted"][1] - 5)),
-    "a tenth to a fifth slower": lambda r: (
+    "a tenth slower": lambda r: (
         0.7 < r.worth["equal widths", 30.0][2] / r.speed[97][2] < 0.95),
     "within about a point of what 3,000 give": lambda r: all_of(
         lambda d: r.few[d, "chosen units, refitted"][3]
@@ -225,7 +229,7 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
         > r.left[d, "weights"][3] + 20),
     "Does it need a trained layer?": lambda r: all_of(
         lambda d: r.same[d, "trained"] > 93 > 70 > r.same[d, "untrained"]),
-    "in accuracy it is behind at 50, and ahead from 60 to 80": lambda r: (
+    "it is behind at 50, and ahead from 60 to 80": lambda r: (
         r.lenet[1] < 88.69 and r.lenet[2] > 86.92 and r.lenet[3] > 82.75
         and r.lenet[4] > 80.02 and r.lenet[5] >= 79),
     "better even than the dense network with its 5": lambda r: (
@@ -245,12 +249,14 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
         a > b + 3 for a, b in zip(r.worth["equal widths", 30.0][:2],
                                   r.worth["chosen units, refitted", 97.0])),
     "**Plateau, then cliff: holds.**": lambda r: all(
-        r.lost(what, 50) <= 0.5 and r.lost(what, 99) - r.lost(what, 50) >= 55
+        r.lost(what, 50) <= (0.5 if r.other else 0.31)
+        and r.lost(what, 99) - r.lost(what, 50) >= (55 if r.other else 60)
         for what in r.by_k[0]),
     "**Weights beat units: holds from k = 60 on.**": lambda r: all_of(
         lambda d: all(r.lead(d, k) >= 0 for k in r.by_k if k >= 60)),
     "Up to 50 they differ by 0.1 at most": lambda r: all_of(
-        lambda d: max(abs(r.lead(d, 25)), abs(r.lead(d, 50))) < 0.6),
+        lambda d: max(abs(r.lead(d, 25)), abs(r.lead(d, 50)))
+        < (0.6 if r.other else 0.11)),
     "from 97 on, units only guess": lambda r: all_of(
         lambda d: r.by_k[97][f"{d} units"] < 15),
     "Half of the mean accuracy is gone at k = 90 by units": lambda r: all_of(

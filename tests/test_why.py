@@ -85,26 +85,25 @@ def test_mix_errors(k: float, network: list) -> None:
 
 
 def test_compare_errors(network: list, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another matrix's outputs, no ReLU after them, untrained mixed up."""
+    """Another matrix's outputs or draw, no ReLU, untrained mixed up."""
     monkeypatch.setattr(nb, "SIZES", [12, 20, 20, 10, 5, 10])
-    *rows, other = nb.compare_errors(network, IMAGES, 2, 2)[:6]
+    rows = nb.compare_errors(network, IMAGES, 2, 2)
     clean = nb.layer_outputs(network, IMAGES)[2].numpy()
     inputs = nb.layer_outputs(network, IMAGES)[1].numpy().clip(0)
     axes = nb.principal_axes(clean, 0.99)
-    made = nb.make_errors(inputs, network[2], axes.astype("f4"), 0)
-    untrained = nb.init_weights(1000, nb.SIZES)
-    assert [row[:2] for row in rows] == [["3", kind] for kind in made]
-    assert other[:2] == rows[0][:2] and other[2] != rows[0][2]
-    for row, error in zip(rows, made.values(), strict=True):
+    made = [(seed, kind, error) for seed in (0, 1) for kind, error in
+            nb.make_errors(inputs, network[2], axes.astype("f4"), seed).items()]
+    for row, (seed, kind, error) in zip(rows, made, strict=True):
         changed = nb.add_error(clean, error, 0.3)
         share = np.sum(((changed - clean) @ axes) ** 2)
         share *= 100 / np.sum((changed - clean) ** 2)
         found = [share, 100 * axes.shape[1] / 10]
-        for of in (network, untrained):
+        for of in (network, nb.init_weights(1000 + seed, nb.SIZES)):
             pair = [nb.forward(of[3:], y.clip(0)) for y in (clean, changed)]
             pair = [y - np.mean(y, axis=1, keepdims=True) for y in pair]
             found.append(misalign_slowly(*pair))
             if of is network:
                 first, second = (np.argmax(y, axis=1) for y in pair)
         found.append(100 * np.mean(first != second))
+        assert row[:2] == ["3", kind]
         assert_close(row[2:], found, rtol=1e-2, atol=1e-3)

@@ -71,7 +71,7 @@ class Run:
         self.lenet = [number(x) for _, x in read("300-100, chosen")]
         self.few = {
             (name, method): [x and float(x) for x in row]
-            for name, method, *row in read("few_images.pivot_table")
+            for name, method, *row in read("adapted.pivot_table")
         }
         self.tickets = {
             name: [*map(float, row)]
@@ -113,7 +113,7 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
     "half a point of accuracy is lost, without 80 % of the units": lambda r: (
         0.2 <= r.lost("MNIST weights", 80) <= 0.8
         and 5 <= r.lost("MNIST units", 80) <= 17),
-    "**A trained layer says a few things many times.**": lambda r: all_of(
+    "**Layers are redundant.**": lambda r: all_of(
         lambda d: all(a < b / 3 for a, b in zip(
             r.said[d, "trained"], r.said[d, "untrained"]))),
     "it differs by about a third at most": lambda r: all_of(
@@ -125,18 +125,18 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
             r.heard[d, m, "units"][0] > 3 * r.heard[d, m, "weights"][0]
             and r.heard[d, m, "weights"][0] <= r.heard[d, m, "weights"][1] + 3
             for m in (2, 3, 4)))),
-    "change 11 % of the answers if they come from lost units, 1 %": (
+    "change 11 % of the predictions. Errors of lost weights, scaled": (
         lambda r: all_of(lambda d: r.heard[d, 2, "units"][4] > 3 * max(
             r.heard[d, 2, kind][4] for kind in ("weights", "units, rotated")))),
     "Nearer the output the gap is smaller": lambda r: all_of(
         lambda d: r.heard[d, 4, "units"][4] - r.heard[d, 4, "weights"][4]
         < r.heard[d, 2, "units"][4] - r.heard[d, 2, "weights"][4]),
-    "k = 97 by weights leaves less work than 90 by units": lambda r: (
+    "weights at k = 97 leave fewer multiply-adds than units at 90": lambda r: (
         r.speed[97][3] > r.speed[90][4] and all_of(
             lambda d: r.by_k[97][f"{d} weights"]
             > r.by_k[90][f"{d} units"])),
-    "hear it ten times as much as that of weights, or more": lambda r: all_of(
-        lambda d: 7 <= r.heard[d, 2, "units"][2]
+    "hear it over ten times as much as that of weights": lambda r: all_of(
+        lambda d: (7 if r.other else 10) <= r.heard[d, 2, "units"][2]
         / r.heard[d, 2, "weights"][2] <= 16),
     "two to seven times in 3 and 4": lambda r: all_of(lambda d: all(
         2 <= r.heard[d, m, "units"][2] / r.heard[d, m, "weights"][2] <= 7
@@ -145,9 +145,9 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
         lambda d: all(r.heard[d, m, "units, rotated"][2]
                       <= r.heard[d, m, "weights"][2] + 0.01
                       for m in (2, 3, 4))),
-    "**Untrained** layers hear all kinds far more alike": lambda r: all(
+    "layers (lower panels) hear all kinds far more alike": lambda r: all(
         0.2 <= row[3] <= 0.42 for row in r.heard.values()),
-    "training makes layers hear so little outside": lambda r: all(
+    "training makes layers hear noise outside so little": lambda r: all(
         row[2] < 0.06 for (*_, kind), row in r.heard.items()
         if kind == "noise outside"),
     "brings back much of what is lost; both together": lambda r: all_of(
@@ -176,9 +176,9 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
     "one and a half to three times as much as noise wholly": lambda r: all_of(
         lambda d: 1.3 <= r.heard[d, 2, "units"][2]
         / r.heard[d, 2, "noise inside"][2] <= 3.3),
-    "noise outside changes about as many predictions as they": lambda r: all_of(
+    "noise outside changes more predictions than lost units": lambda r: all_of(
         lambda d: r.heard[d, 4, "noise outside"][4]
-        > 0.8 * r.heard[d, 4, "units"][4]),
+        > (0.8 if r.other else 1) * r.heard[d, 4, "units"][4]),
     "costs much more at k = 50 and 80 than removing units": lambda r: all_of(
         lambda d: all(a < b - 3 for a, b in zip(
             r.rules[d, "inputs"][:2], r.rules[d, "units"]))),
@@ -194,15 +194,15 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
         - r.few[d, "distilled"][1] >= 2 and r.few[d, "distilled"][2]
         < r.few[d, "chosen units, refitted"][1] < r.few[d, "distilled"][3]),
     # Steps 100, 200, 300 of the ticket are like 300, 500, 700 of the whole.
-    "reaches up to 97.8 % two to three times as fast as the whole": lambda r: (
+    "in a third to a half of the whole network's steps": lambda r: (
         all(abs(r.tickets["whole network"][i + 2] - r.tickets["ticket"][i])
             < (0.6 if r.other else 0.3) for i in range(3))),
-    "with its sizes shuffled it is as fast, with its signs, too, slower": (
+    "with magnitudes shuffled it learns as fast; with signs shuffled": (
         lambda r: all(
-            abs(r.tickets["ticket"][i] - r.tickets["sizes shuffled"][i]) < 0.5
-            and r.tickets["values shuffled"][i] < r.tickets["whole network"][i]
-            for i in range(6))),
-    "each pixel keeps as many (map below); it does not help": lambda r: all(
+            abs(r.tickets["magnitudes shuffled"][i] - r.tickets["ticket"][i])
+            < 0.5 and r.tickets["values shuffled"][i]
+            < r.tickets["whole network"][i] for i in range(6))),
+    "each pixel keeps as many (map below): hardly better": lambda r: all(
         abs(r.tickets["rows shuffled"][i] - r.tickets["matrices shuffled"][i])
         < 0.5 for i in range(6)),
     "refitted copies are over 16 times as fast": lambda r: (
@@ -214,7 +214,7 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
         < r.left["MNIST", "random live units, refitted"][2] and all_of(
             lambda d: r.left[d, "random live units, refitted"][1]
             > r.left[d, "units, refitted"][1] - 5)),
-    "a tenth slower": lambda r: (
+    "83.9 %, a fifth slower": lambda r: (
         0.7 < r.worth["equal widths", 30.0][2] / r.speed[97][2] < 0.95),
     "within about a point of what 3,000 give": lambda r: all_of(
         lambda d: r.few[d, "chosen units, refitted"][3]
@@ -224,6 +224,9 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
         > r.few["MNIST", "chosen units, refitted"][1]
         and all_of(lambda d: r.few[d, "fine-tuned, with labels"][1]
                    < r.few[d, "distilled"][1])),
+    "images of the other dataset do worse": lambda r: all_of(
+        lambda d: r.few[d, "chosen units, other dataset"][3]
+        < r.few[d, "chosen units, refitted"][3] - 2),
     "Refitted weights hold to k = 97": lambda r: all_of(
         lambda d: r.left[d, "weights, refitted"][3]
         > r.left[d, "weights"][3] + 20),
@@ -245,7 +248,7 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
         a > b for k in (90.0, 95.0) for a, b in zip(
             r.worth["small from scratch", k][:2],
             r.worth["chosen units, refitted", k][:2])),
-    "Thirty units in each layer keep": lambda r: all(
+    "thirty in each keep 91.9 and 83.9 %": lambda r: all(
         a > b + 3 for a, b in zip(r.worth["equal widths", 30.0][:2],
                                   r.worth["chosen units, refitted", 97.0])),
     "**Plateau, then cliff: holds.**": lambda r: all(

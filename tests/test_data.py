@@ -122,15 +122,15 @@ def test_mirrors(folder: Path, monkeypatch: pytest.MonkeyPatch,
     first, second = nb.MIRRORS["fashion_mnist"]
     served |= dict(zip(nb.MIRRORS["mnist"], ({}, good), strict=True))
     served[second] = dict([*good.items()][1:])
-    assert nb.load_dataset("mnist").name == "MNIST"
-    assert "stand-in" in nb.load_dataset("fashion_mnist").name
+    assert nb.load_dataset("mnist").title == "MNIST"
+    assert "stand-in" in nb.load_dataset("fashion_mnist").title
     lines = capsys.readouterr().out.splitlines()
     assert first in lines[0] and "refused" in lines[0]
     assert second in lines[1] and "hash" in lines[1]
     served.clear()
-    assert nb.load_dataset("mnist").name == "MNIST"  # From the cache.
+    assert nb.load_dataset("mnist").title == "MNIST"  # From the cache.
     monkeypatch.setattr(nb.pooch, "os_cache", lambda _: Path(__file__))
-    assert "stand-in" in nb.load_dataset("mnist").name
+    assert "stand-in" in nb.load_dataset("mnist").title
     with pytest.raises(ValueError, match="PRUNING_DATA_DIR.*own"):
         nb.load_dataset("own")
 

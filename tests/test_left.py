@@ -163,7 +163,7 @@ def test_shuffle_ticket(network: list) -> None:
             assert (t == same).all() and (w != t).any()
             axis = 1 if name == "rows shuffled" else None
             assert_close(np.sort(abs(w), axis), np.sort(abs(t), axis))
-            places = name in ("values shuffled", "sizes shuffled")
+            places = name in ("values shuffled", "magnitudes shuffled")
             assert ((w == 0) == (t == 0)).all() == places
-            signs = name == "sizes shuffled"
+            signs = name == "magnitudes shuffled"
             assert (np.sign(w) == np.sign(t)).all() == signs

@@ -132,3 +132,7 @@ def test_plot_lines() -> None:
     figure = nb.plot_lines(table, labels, "Title")
     assert {axis.get_ylabel() for axis in figure.axes} >= {"points", "nats"}
     assert len(figure.axes) == 4 and figure.legends[0].get_texts()
+    ticks = figure.axes[-1].get_xticklabels()
+    assert [text.get_text() for text in ticks] == ["0", "90"]
+    assert_close(figure.axes[0].get_xticks(), -np.log([100, 10]))
+    assert_close(figure.axes[0].lines[0].get_xdata(), -np.log([100, 10]))

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 RULES = {"weights": nb.weight_scores, "units": nb.unit_scores}
-TILES = "units", 0, lambda copy: nb.compile_run(nb.run_compacted(copy), 500)
+TILES = "units", 0, lambda copy: nb.compile_run(nb.compacted_run(copy), 500)
 WAYS = nb.WAYS | {"tiles": TILES}
 
 

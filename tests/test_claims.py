@@ -167,9 +167,9 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
                 r.rules[d, rule], r.rules[d, f"random {rule}"]))
             and all(r.rules[d, "units"][i] > r.rules[d, "random units"][i] + 3
                     for i in (0, 1))),
-    "half or more of what norms gain is that they spare active": lambda r: (
+    "active units alone would give much of the gain": lambda r: (
         all_of(lambda d: r.left[d, "random live units"][0]
-               - r.rules[d, "random units"][1] > 0.45 * (
+               - r.rules[d, "random units"][1] > 0.35 * (
                    r.rules[d, "units"][1] - r.rules[d, "random units"][1]))),
     "Many units of a trained network are never active": lambda r: all_of(
         lambda d: r.said[d, "units never active"][0] > 100),
@@ -214,8 +214,8 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
         < r.left["MNIST", "random live units, refitted"][2] and all_of(
             lambda d: r.left[d, "random live units, refitted"][1]
             > r.left[d, "units, refitted"][1] - 5)),
-    "83.9 %, a fifth slower": lambda r: (
-        0.7 < r.worth["equal widths", 30.0][2] / r.speed[97][2] < 0.95),
+    "83.9 %, somewhat slower": lambda r: (
+        0.7 < r.worth["equal widths", 30.0][2] / r.speed[97][2] < 0.98),
     "within about a point of what 3,000 give": lambda r: all_of(
         lambda d: r.few[d, "chosen units, refitted"][3]
         - r.few[d, "chosen units, refitted"][1] <= 1.2),
@@ -224,6 +224,9 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
         > r.few["MNIST", "chosen units, refitted"][1]
         and all_of(lambda d: r.few[d, "fine-tuned, with labels"][1]
                    < r.few[d, "distilled"][1])),
+    "images of the other dataset do worse": lambda r: all_of(
+        lambda d: r.few[d, "chosen units, other dataset"][3]
+        < r.few[d, "chosen units, refitted"][3] - 2),
     "images of the other dataset do worse": lambda r: all_of(
         lambda d: r.few[d, "chosen units, other dataset"][3]
         < r.few[d, "chosen units, refitted"][3] - 2),
@@ -265,7 +268,7 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
     "Half of the mean accuracy is gone at k = 90 by units": lambda r: all_of(
         lambda d: r.lost(f"{d} units", 90) > r.by_k[0][f"{d} units"] / 2
         > r.lost(f"{d} weights", 95)),
-    "holds on all curves from k = 80 to 95.**": lambda r: all(
+    "on all curves only from k = 80 to 95.**": lambda r: all(
         (r.loss[k][i] - r.loss[0][i]) / (2.303 - r.loss[0][i])
         > r.lost(what, k) / (r.by_k[0][what] - 10)
         for k in (80, 90, 95) for i, what in enumerate(r.by_k[0])),

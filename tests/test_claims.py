@@ -227,9 +227,6 @@ CLAIMS = {  # Words of the prose, and what has to hold for them.
     "images of the other dataset do worse": lambda r: all_of(
         lambda d: r.few[d, "chosen units, other dataset"][3]
         < r.few[d, "chosen units, refitted"][3] - 2),
-    "images of the other dataset do worse": lambda r: all_of(
-        lambda d: r.few[d, "chosen units, other dataset"][3]
-        < r.few[d, "chosen units, refitted"][3] - 2),
     "Refitted weights hold to k = 97": lambda r: all_of(
         lambda d: r.left[d, "weights, refitted"][3]
         > r.left[d, "weights"][3] + 20),

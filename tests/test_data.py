@@ -1,7 +1,8 @@
-"""Tests finding, downloading, reading and replacing the data."""
+"""Tests finding, downloading and reading the data, and the sample."""
 
 import gzip
-import hashlib
+import inspect
+import os
 import pathlib
 import struct
 
@@ -10,137 +11,160 @@ import numpy as np
 import pytest
 
 Path = pathlib.Path
-TURNS = np.arange(1200) % 10
+Patch = pytest.MonkeyPatch
+FILES = ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
+         "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"]
+DRAW = np.random.default_rng(0).integers
+ARRAYS = [DRAW(0, 256, (24, 28, 28), np.uint8), DRAW(0, 10, 24, np.uint8),
+          DRAW(0, 256, (5, 28, 28), np.uint8), DRAW(0, 10, 5, np.uint8)]
 
 
 def idx(array: np.ndarray, shape: tuple | None = None) -> bytes:
     """Writes an array as an IDX file, with a header that may lie."""
     shape = array.shape if shape is None else shape
     header = struct.pack(f">4B{len(shape)}i", 0, 0, 8, len(shape), *shape)
-    return header + array.astype(np.uint8).tobytes()
-
-
-def fill(folder: Path, train: np.ndarray = TURNS, test: np.ndarray = TURNS[:20]
-         ) -> dict[str, bytes]:  # fmt: skip
-    """Writes a small dataset with these labels, gzipped, and returns it."""
-    draw, files = np.random.default_rng(0).integers, {}
-    folder.mkdir(exist_ok=True)
-    for part, labels in (("train", train), ("t10k", test)):
-        images = draw(0, 256, (len(labels), 28, 28))
-        files[f"{part}-images-idx3-ubyte.gz"] = gzip.compress(idx(images), 1)
-        files[f"{part}-labels-idx1-ubyte.gz"] = gzip.compress(idx(labels), 1)
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    return files
+    return header + array.tobytes()
 
 
 @pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Returns a folder for data; the user's own and the cache are far."""
+def folder(monkeypatch: Patch, tmp_path: Path) -> Path:
+    """Makes a data folder in the home folder; in it, a small MNIST."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("PRUNING_DATA_DIR", "~")
-    monkeypatch.setattr(nb.pooch, "os_cache", lambda _: tmp_path / "cache")
-    return tmp_path
+    monkeypatch.setenv("PRUNING_DATA_DIR", "~/data")
+    (tmp_path / "data" / "mnist").mkdir(parents=True)
+    for file, array in zip(FILES, ARRAYS):
+        path = tmp_path / "data" / "mnist" / file
+        path.write_bytes(gzip.compress(idx(array)))
+    return tmp_path / "data"
+
+
+def test_find_file(folder: Path, monkeypatch: Patch) -> None:
+    """Files of a data folder are used; a missing one is never downloaded."""
+    monkeypatch.setattr(nb.pooch, "retrieve", lambda *_: pytest.fail("Asked."))
+    files = [file for file in nb.MD5 if file.startswith("mnist")]
+    found = [nb.find_file(file) for file in files]
+    assert found == [folder / "mnist" / file for file in FILES]
+    found[3].unlink()
+    for load, of in ((nb.find_file, files[3]), (nb.load_dataset, "mnist")):
+        with pytest.raises(FileNotFoundError) as caught:
+            load(of)
+        assert str(found[3]) in str(caught.value)
+
+
+def test_download(folder: Path, monkeypatch: Patch) -> None:
+    """Without a data folder each file is asked for, by its hash."""
+    signature, asked = inspect.signature(nb.pooch.retrieve), []
+
+    def retrieve(*args: object, **options: object) -> str:
+        """Notes what it is asked for, and finds it in the folder."""
+        asked.append(signature.bind(*args, **options).arguments)
+        return str(folder / "mnist" / asked[-1]["url"].split("/")[-1])
+
+    monkeypatch.setattr(nb.pooch, "retrieve", retrieve)
+    monkeypatch.setenv("PRUNING_DATA_DIR", "")
+    for name in nb.DATASETS:
+        for array, expected in zip(nb.load_arrays(name), ARRAYS, strict=True):
+            np.testing.assert_array_equal(array, expected)
+    assert [of["known_hash"] for of in asked] == [
+        f"md5:{nb.MD5[file]}" for file in nb.MD5]
+    # Each has a hash of its own, and a place of its own in the cache.
+    assert len({*nb.MD5.values()}) == len(nb.MD5) == 8
+    assert len({Path(of["path"]) / of["fname"] for of in asked}) == 8
+
+
+def test_other_failures(folder: Path, monkeypatch: Patch) -> None:
+    """Only a missing connection is answered by the sample."""
+    damaged = folder / "mnist" / FILES[2]
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=FILES[2]):
+        nb.load_dataset("mnist")
+    monkeypatch.delenv("PRUNING_DATA_DIR")
+    # Another hash, a cache that cannot be written, a file that is not there.
+    for error in (ValueError, PermissionError, OSError, nb.requests.HTTPError):
+        def retrieve(*_: object, error: type = error) -> None:
+            """Fails."""
+            raise error("Told.")
+
+        monkeypatch.setattr(nb.pooch, "retrieve", retrieve)
+        with pytest.raises(error, match=r"Told\."):
+            nb.load_dataset("mnist")
 
 
 def test_read_idx(tmp_path: Path) -> None:
-    """Shape or order lost; damage not reported, or without path."""
-    array = np.random.default_rng(0).integers(1, 256, (4, 3), np.uint8)
-    whole, path = idx(array), tmp_path / "broken"
-    for content in (whole, gzip.compress(whole)):
-        path.write_bytes(content)
-        np.testing.assert_array_equal(nb.read_idx(path), array)
-    damaged = [b"", whole[:3], whole[:7], whole[:-1], whole + b"x", b"PK"]
-    damaged += [b"PK" + whole, whole.replace(b"\0\0\x08", b"\0\0\x0d")]
-    damaged += [gzip.compress(whole)[:-9], b"\x1f\x8b\x08\0 no gzip at all"]
-    damaged += [idx(array, shape) for shape in ((-1, 3), (4, -3), (-4, -3))]
-    damaged += [idx(array[0, :1], ()), idx(array[:0], (0, 3)), idx(array, (9,))]
+    """Shapes and values are read; a damaged file is refused by its name."""
+    array, path = ARRAYS[0][:2, :3, :4], tmp_path / "broken"
+    for part in (array, array[0, 0], array[:1]):
+        path.write_bytes(gzip.compress(idx(part)))
+        np.testing.assert_array_equal(nb.read_idx(path), part)
+    whole = idx(array)
+    packed = gzip.compress(whole)
+    damaged = [gzip.compress(content) for content in (
+        b"", whole[:3], whole[:7], whole[:-1], whole + b"x",
+        idx(array, (2, 3, 5)), idx(array, (24,) * 3))]
+    damaged += [whole, b"", b"PK", packed[:-9], packed[:20], packed + whole,
+                packed[:10] + b"\xff" * 20, packed[:-8] + bytes(8)]
     for content in damaged:
         path.write_bytes(content)
         with pytest.raises(ValueError, match="broken"):
             nb.read_idx(path)
 
 
-def test_local_files(folder: Path) -> None:
-    """A usual name not found, and splits that lose, mix or scale images."""
-    for form in ("packed", "unpacked", "dotted"):
-        files = fill(folder / form)
-        for name, content in files.items():
-            raw, path = gzip.decompress(content), folder / form / name
-            if form != "packed":
-                path.unlink()
-                mark = ".idx" if form == "dotted" else "-idx"
-                path = path.with_name(name[:-3].replace("-idx", mark))
-                path.write_bytes(raw)
-            if name[:9] == "train-ima":
-                pixels = np.frombuffer(raw[16:], np.uint8) / 255
-        title, train, validation, test, shape = nb.load_dataset(form)
-        images = np.concatenate([train.images, validation.images])
-        np.testing.assert_allclose(images.ravel(), pixels, rtol=1e-6)
-        assert validation.labels.tolist() == [*range(10)] * 10
-        assert (images.dtype, test.labels.dtype) == (np.float32, np.int32)
-        assert (title, tuple(shape), len(test.images)) == (form, (28, 28), 20)
+def test_splits(folder: Path) -> None:
+    """The last twelfth is for validation, and no image loses its label."""
+    dataset = nb.load_dataset("mnist")
+    (images, labels), test = ARRAYS[:2], ARRAYS[2:]
+    expected = [images[:22], labels[:22], images[22:], labels[22:], *test]
+    for part, array in zip([*dataset.train, *dataset.validation, *dataset.test],
+                           expected, strict=True):
+        scale = 255 if array.ndim == 3 else 1
+        assert (np.rint(part * scale) == array.reshape(part.shape)).all()
+    for i in (1, 3):  # A label is missing; to train, to test.
+        path = folder / "mnist" / FILES[i]
+        path.write_bytes(gzip.compress(idx(ARRAYS[i][:-1])))
+        with pytest.raises(ValueError, match="labels for"):
+            nb.load_dataset("mnist")
+        path.write_bytes(gzip.compress(idx(ARRAYS[i])))
 
 
-def test_own_dataset(folder: Path) -> None:
-    """Own data refused; or accepted although they cannot be right."""
-    for name, labels in {
-        "own": (), "sorted": (np.sort(TURNS),), "one image": (TURNS[:1],) * 2,
-        "eleven": (np.arange(1200) % 11,),
-    }.items():  # fmt: skip
-        fill(folder / name, *labels)
-        if labels:
-            with pytest.raises(ValueError, match=f"^{name}: "):
-                nb.load_dataset(name)
-    path = folder / "own" / "t10k-labels-idx1-ubyte.gz"
-    path.write_bytes(idx(TURNS[:19]))
-    with pytest.raises(ValueError, match=r"own: .*\(20, 28, 28\).*\(19,\)"):
-        nb.load_dataset("own")
-    path.unlink()
-    for name, words in (("own", "t10k-labels"), ("fashion_mnist", "fash")):
-        with pytest.raises(ValueError, match=f"PRUNING_DATA_DIR.*{words}"):
-            nb.load_dataset(name)
+def test_sample(sample: dict[str, nb.Dataset]) -> None:
+    """Without a connection a sample is loaded, and its title says so."""
+    for name, title in nb.DATASETS.items():
+        assert sample[name].title == f"{title} sample"
+        for split, count in zip(sample[name][:3], (550, 50, 100)):
+            assert np.bincount(split.labels).tolist() == [count] * 10
+            assert split.images.shape == (10 * count, 784)
+            assert (split.images.min(), split.images.max()) == (0, 1)
+            assert split.images.dtype == np.float32
+            assert split.labels.dtype == np.int32
 
 
-def test_mirrors(folder: Path, monkeypatch: pytest.MonkeyPatch,
-                 capsys: pytest.CaptureFixture) -> None:  # fmt: skip
-    """A file used without its hash, errors kept, a stand-in not named."""
-    good, draw, served = fill(folder / "mirror"), nb.draw_patterns, {}
-    hashes = [hashlib.md5(good[f"{f}.gz"]).hexdigest() for f in nb.FILES]
-    hashes = {f: [h, h] for f, h in zip(nb.FILES, hashes, strict=True)}
+def test_offline(monkeypatch: Patch, capsys: pytest.CaptureFixture,
+                 tmp_path: Path) -> None:
+    """It is printed that a sample is used; without one, what can be done."""
+    def refuse(*_: object) -> None:
+        """Fails as a download does."""
+        raise nb.requests.ConnectionError("Unplugged.")
 
-    def fetch(url: str, path: str, _: object) -> None:
-        mirror, file = url.rsplit("/", 1)
-        nb.require(mirror in served, "refused")
-        Path(path).write_bytes(served[mirror].get(file, b"<html>Log in</html>"))
-
-    monkeypatch.delenv("PRUNING_DATA_DIR")
-    monkeypatch.setattr(nb, "FILES", hashes)
-    monkeypatch.setattr(nb, "draw_patterns",
-                        lambda name, count: draw(name, count // 40))
-    monkeypatch.setattr(nb.pooch, "HTTPDownloader", lambda timeout: fetch)
-    first, second = nb.MIRRORS["fashion_mnist"]
-    served |= dict(zip(nb.MIRRORS["mnist"], ({}, good), strict=True))
-    served[second] = dict([*good.items()][1:])
-    assert nb.load_dataset("mnist").title == "MNIST"
-    assert "stand-in" in nb.load_dataset("fashion_mnist").title
-    lines = capsys.readouterr().out.splitlines()
-    assert first in lines[0] and "refused" in lines[0]
-    assert second in lines[1] and "hash" in lines[1]
-    served.clear()
-    assert nb.load_dataset("mnist").title == "MNIST"  # From the cache.
-    monkeypatch.setattr(nb.pooch, "os_cache", lambda _: Path(__file__))
-    assert "stand-in" in nb.load_dataset("mnist").title
-    with pytest.raises(ValueError, match="PRUNING_DATA_DIR.*own"):
-        nb.load_dataset("own")
+    monkeypatch.delenv("PRUNING_DATA_DIR", raising=False)
+    monkeypatch.setattr(nb.pooch, "retrieve", refuse)
+    monkeypatch.setattr(nb, "SAMPLE", Path(__file__).with_name("sample.npz"))
+    nb.load_dataset("mnist")
+    output = capsys.readouterr().out
+    assert "mnist" in output and "sample" in output and "Unplugged" in output
+    monkeypatch.setattr(nb, "SAMPLE", tmp_path / "sample.npz")
+    with pytest.raises(FileNotFoundError, match="Set PRUNING_DATA_DIR"):
+        nb.load_dataset("mnist")
 
 
-def test_draw_patterns() -> None:
-    """Images that cannot be told apart, classes missing, other every time."""
-    images, labels = nb.draw_patterns("mnist", 1000)
-    means = np.stack([images[labels == i].mean(axis=0) for i in range(10)])
-    nearest = ((images[:, None] - means) ** 2).sum(axis=(2, 3)).argmin(axis=1)
-    assert 0.5 < np.mean(nearest == labels) < 1
-    assert (images == nb.draw_patterns("mnist", 1000)[0]).all()
-    for other in (("mnist", 999), ("fashion_mnist", 1000)):
-        assert (images[:999] != nb.draw_patterns(*other)[0][:999]).any()
+def test_sample_is_published(sample: dict[str, nb.Dataset]) -> None:
+    """The sample has published training images, each once, with its label."""
+    if not os.environ.get("PRUNING_DATA_DIR"):
+        pytest.skip("PRUNING_DATA_DIR is not set.")
+    for name, (*splits, _) in sample.items():
+        whole = nb.load_dataset(name)
+        found, published = ([
+            (np.rint(255 * image).astype(np.uint8).tobytes(), label)
+            for split in of for image, label in zip(*split, strict=True)
+        ] for of in (splits, whole[:2]))
+        assert {*found} <= {*published}
+        assert len({*found}) == len(found) == 7000

@@ -1,138 +1,165 @@
 """Holds the network, its loss and its training to slow formulas."""
 
+import itertools
+
 import notebook_definitions as nb
 import numpy as np
-import pandas as pd
 import pytest
 import tensorflow as tf
 
 assert_close = np.testing.assert_allclose
 
 
-def run_slowly(network: list, images: np.ndarray) -> np.ndarray:
-    """Computes logits in NumPy."""
-    for matrix in network[:-1]:
-        units = [images @ unit for unit in matrix.T]
-        images = np.stack(units, axis=1).clip(0)
-    return images @ network[-1]
-
-
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Computes probabilities."""
+    """Computes probabilities in NumPy."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("form", ["float16", "float32", "float64"])
-def test_forward(form: str, network: list) -> None:
-    """ReLU on logits or missing; a kind of matrix that is not accepted."""
-    images = np.random.default_rng(1).normal(size=(7, 12))
-    rounded = [matrix.astype(form) for matrix in network]
-    for of in (rounded, rounded[:1]):
-        expected = run_slowly([w.astype(float) for w in of], images)
-        for kind in (np.asarray, tf.constant, tf.Variable):
-            found = nb.forward(list(map(kind, of)), images)
-            assert_close(found, expected, 1e-3, 1e-4)
+def run_slowly(network: list, images: np.ndarray) -> list[np.ndarray]:
+    """Computes the outputs of each matrix, unit by unit."""
+    outputs = []
+    for matrix in network:
+        units = [images @ unit for unit in matrix.astype(float).T]
+        outputs.append(np.stack(units, axis=1))
+        images = outputs[-1].clip(0)
+    return outputs
+
+
+def train_slowly(start: list, images: np.ndarray, share: np.ndarray,
+                 rates: np.ndarray) -> list[list[np.ndarray]]:
+    """Trains by Adam in NumPy; every batch has all images."""
+    network = [matrix.astype(float) for matrix in start]
+    means, squares = ([0 * matrix for matrix in network] for _ in range(2))
+    stages = []
+    for step, rate in enumerate(rates, start=1):
+        *hidden, logits = run_slowly(network, images)
+        back = (softmax(logits) - share) / len(images)
+        rate *= np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        for i, matrix in reversed([*enumerate(network)]):
+            gradient = (hidden[i - 1].clip(0) if i else images).T @ back
+            back = (back @ matrix.T) * (hidden[i - 1] > 0) if i else None
+            gradient *= start[i] != 0
+            means[i] = 0.9 * means[i] + 0.1 * gradient
+            squares[i] = 0.999 * squares[i] + 0.001 * gradient**2
+            change = rate * means[i] / (np.sqrt(squares[i]) + 1e-7)
+            network[i] = matrix - change
+        stages.append(network.copy())
+    return stages
 
 
 def test_init_weights() -> None:
-    """A wrong variance, or layers and seeds that share their numbers."""
-    sizes = (300, 300, 300, 10)
-    draws = [nb.init_weights(seed, sizes) for seed in (3, 3, 4)]
-    for fan_in, drawn, same, other in zip(sizes, *draws):
-        assert np.var(drawn) == pytest.approx(1 / fan_in, rel=0.1)
-        assert (drawn == same).all() and (drawn != other).all()
-    assert (draws[0][1] != draws[0][0]).all()
+    """Weights have variance 1 / m; each layer and seed has its own."""
+    sizes = (400, 300, 300, 300, 10)
+    first, same, other = (nb.init_weights(seed, sizes) for seed in (3, 3, 4))
+    for shape, w, again in zip(itertools.pairwise(sizes), first, same,
+                               strict=True):
+        assert w.shape == shape and w.dtype == np.float32
+        assert np.mean(w**2) == pytest.approx(1 / shape[0], rel=0.1)
+        assert abs(w.mean()) < 0.1 / shape[0] ** 0.5 and (w == again).all()
+    for pair in itertools.combinations([*first[1:3], *other[1:3]], 2):
+        assert abs(np.vdot(*pair)) < 5  # Of equal matrices about 300.
 
 
-def test_evaluate(network: list) -> None:
-    """A mean of batches, a wrong loss, fractions; nonsense that is measured."""
+@pytest.mark.parametrize("kind", [np.asarray, tf.constant, tf.Variable])
+@pytest.mark.parametrize("form", ["float16", "float32", "float64"])
+def test_forward(kind: object, form: str, network: list) -> None:
+    """ReLU is between matrices, not after the last; any kind will do."""
+    images = np.random.default_rng(1).normal(size=(7, 12))
+    rounded = [matrix.astype(form) for matrix in network]
+    for of in (rounded, rounded[:1]):
+        outputs = nb.layer_outputs([*map(kind, of)], images)
+        for found, slow in zip(outputs, run_slowly(of, images), strict=True):
+            assert_close(found, slow, 1e-3, 1e-4)
+        assert (nb.forward(of, images) == outputs[-1]).numpy().all()
+
+
+def test_measure(network: list) -> None:
+    """The loss is the mean of -log p, the accuracy is of all, in percent."""
     draw = np.random.default_rng(2)
-    images, labels = draw.random((203, 12)), draw.integers(0, 10, 203)
-    logits = run_slowly(network, images)
-    loss, percent = nb.evaluate(network, images, labels)
-    likely = softmax(logits)[range(203), labels]
-    assert loss == pytest.approx(-np.log(likely).mean(), rel=1e-4)
-    assert percent == 100 * sum(logits.argmax(axis=1) == labels) / 203
-    assert percent == nb.accuracy(network, images, labels)
-    for count, given in ((1, labels), (0, labels[:0]), (203, labels[:, None])):
-        with pytest.raises(ValueError, match="images|abels"):
-            nb.evaluate(network, images[:count], given)
-    network[1][0, 0] = np.nan
-    with pytest.raises(ValueError, match="NaN"):
-        nb.evaluate(network, images, labels)
+    images, labels = draw.normal(size=(203, 12)), draw.integers(0, 10, 203)
+    logits = run_slowly(network, images)[-1]
+    labels[:60] = logits[:60].argmax(axis=1)
+    found = nb.measure(network, nb.Split(images, labels))
+    losses = -np.log(softmax(logits))
+    assert found == pytest.approx({
+        "loss": losses[range(203), labels].mean(),
+        "accuracy": 100 * sum(logits.argmax(axis=1) == labels) / 203,
+    }, rel=1e-4)
+    assert nb.accuracy(network, images, labels) == found["accuracy"] > 29
+    share = softmax(draw.normal(size=(203, 10)))
+    assert nb.cross_entropy(logits, share).numpy() == pytest.approx(
+        np.sum(share * losses) / 203)
+    # No number is made of no images, of NaN, or of a loss without end.
+    broken = [matrix * np.nan for matrix in network]
+    endless = [np.full((12, 2), [2e37, -2e37])]
+    for of, x in ((network, images[:0]), (broken, images),
+                  (endless, np.ones((9, 12)))):
+        with pytest.raises(ValueError, match="loss|images"):
+            nb.accuracy(of, x, np.ones(len(x), int))
 
 
-@pytest.mark.parametrize("case", ["plain", "start", "soft labels", "zeros"])
-def test_train_slowly(case: str, dataset: nb.Dataset,
-                      monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    """Another rule than Adam's, rate, loss or gradient; zeros that grow."""
-    images, labels = dataset.train
-    options = {"sizes": (784, 10)}
-    weights = nb.init_weights(0, (784, 10))[0].astype(float)
-    share, mean, square = np.eye(10)[labels], 0, 0
-    if case == "start":
-        options["start"], weights = [weights[::-1]], weights[::-1].copy()
-    elif case == "zeros":
-        weights[::2] = 0
-        options["start"] = [weights.copy()]
-    elif case == "soft labels":
-        share = softmax(3 * share + images[:, :10]).astype(np.float32)
-        dataset = dataset._replace(train=nb.Split(images, share))
-    for step, rate in ((1, 0.01), (2, 0.0055), (3, 0.001)):
-        wrong = softmax(images @ weights) - share
-        gradient = (images.T @ wrong) / len(images) * (weights != 0)
-        mean = 0.9 * mean + 0.1 * gradient
-        square = 0.999 * square + 0.001 * gradient**2
-        rate *= np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-        weights -= rate * mean / (np.sqrt(square) + 1e-7)
-    # Whatever the order of the images, they are one batch.
-    monkeypatch.setattr(nb, "BATCH_SIZE", 9999)
-    monkeypatch.setattr(nb, "LEARNING_RATES", [0.01, 0.001])
-    found, history = nb.train(dataset, 0, steps=3, measure_at=(), **options)
-    assert_close(found[0], weights, 1e-3, 1e-4)
-    assert not len(history)
-    if case == "plain":
-        monkeypatch.setattr(nb, "BATCH_SIZE", 300)
-        _, history = nb.train(dataset, 0, steps=3, **options)
-        assert history.step.tolist() == [2, 2]
+@pytest.mark.parametrize("case", ["classes", "probabilities", "zeros"])
+def test_train_slowly(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training is Adam's rule with a step size that falls linearly.
+
+    Stages are the network after their steps, not aliases of it; the start is
+    not changed, and what is zero there stays zero.
+    """
+    draw = np.random.default_rng(3)
+    images = draw.normal(size=(40, 12)).astype(np.float32)
+    labels = draw.integers(0, 10, 40, np.int32)
+    share = np.eye(10)[labels]
+    start = nb.init_weights(0, (12, 15, 8, 10))
+    if case == "zeros":
+        start[1][::2] = 0
+    if case == "probabilities":
+        share = softmax(draw.normal(size=(40, 10)))
+        labels = share.astype(np.float32)
+    before = [matrix.copy() for matrix in start]
+    # Fewer than a batch are a batch, so their order makes no difference.
+    monkeypatch.setattr(nb, "FIRST_RATE", 0.03)
+    monkeypatch.setattr(nb, "LAST_RATE", 0.01)
+    split = nb.Split(images, labels)
+    slow = train_slowly(start, images, share, np.linspace(0.03, 0.01, 9))
+    stages = nb.train_stages(start, split, [1, 4, 9], seed=5)
+    stages.append(nb.train(start, split, 9, seed=5))
+    for stage, step in zip(stages, [1, 4, 9, 9], strict=True):
+        for found, matrix in zip(stage, slow[step - 1], strict=True):
+            assert_close(found, matrix, 1e-3, 1e-3)
+            assert found.dtype == np.float32
+    for given, same, first, second in zip(start, before, *stages[:2]):
+        assert (given == same).all() and not np.shares_memory(first, second)
+        assert not first[given == 0].any() and not second[given == 0].any()
 
 
-def test_train(dataset: nb.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No learning, seeds ignored, images twice, the settings of a past run."""
-    seen, step = [], nb.train_step
-    monkeypatch.setattr(
-        nb, "train_step", lambda *args: seen.append(args[2]) or step(*args))
-    options = {"sizes": [784, 50, 10], "epochs": 3}
-    settings = {"batch_size": 55, "learning_rates": [0.01, 0.001]}
-    for name, value in (options | settings).items():
-        monkeypatch.setattr(nb, name.upper(), value)
-    calls = [(0, {}), (0, options), (1, {})]
-    runs = [nb.train(dataset, seed, **chosen) for seed, chosen in calls]
-    (first, history), (same, _), (other, _) = runs
-    assert nb.accuracy(first, *dataset.test) > 80
-    assert (first[1] == same[1]).all() and (first[1] != other[1]).any()
-    assert history.step.tolist() == [10, 10, 20, 20, 30, 30]
-    assert history.split.tolist() == ["train", "validation"] * 3
-    rows = [(row.loss, row.accuracy) for row in history.tail(2).itertuples()]
-    assert rows == [nb.evaluate(first, *dataset[i]) for i in (1, 2)]
-    # An epoch, the next one, and one of another seed.
-    orders = [np.vstack(seen[i : i + 10]) for i in (0, 10, 60)]
-    assert len(np.unique(orders[0], axis=0)) == 550
-    assert all((orders[0] != order).any() for order in orders[1:])
-    networks, _ = nb.train_all({"a": dataset}, [1], steps=30)
-    assert (networks["a", 1][0] == other[0]).all()
+def test_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An epoch takes each image once, with its label, in a new order."""
+    seen = []
+    monkeypatch.setattr(nb, "BATCH_SIZE", 20)
+    monkeypatch.setattr(nb, "train_step", lambda *args: seen.append(args[2]))
+    orders = []
+    for count, seed in ((60, 1), (60, 1), (60, 2), (79, 1)):
+        split = nb.Split(np.arange(count)[:, None], np.arange(count))
+        nb.train([np.ones((1, 10))], split, 8, seed)
+        assert all((batch.images[:, 0] == batch.labels).all() for batch in seen)
+        orders.append([batch.labels.tolist() for batch in seen])
+        seen.clear()
+    for batches in orders:
+        assert [len(batch) for batch in batches] == [20] * 8
+        epochs = [sum(batches[i : i + 3], []) for i in (0, 3)]
+        # Of 79 images 19 are left out, but none is taken twice.
+        assert len({*epochs[0]}) == len({*epochs[1]}) == 60
+        assert epochs[0] != epochs[1] and epochs[0] != [*range(60)]
+    assert orders[0] == orders[1] != orders[2]
 
 
-def test_plot_lines() -> None:
-    """A figure without units or legend."""
-    rows = [[name, "units", k, 1, 2] for name in "ab" for k in (0, 90)]
-    table = pd.DataFrame(rows, columns=["dataset", "method", "k", "c", "d"])
-    labels = {"k": "sparsity", "c": "points", "d": "nats"}
-    figure = nb.plot_lines(table, labels, "Title")
-    assert {axis.get_ylabel() for axis in figure.axes} >= {"points", "nats"}
-    assert len(figure.axes) == 4 and figure.legends[0].get_texts()
-    ticks = figure.axes[-1].get_xticklabels()
-    assert [text.get_text() for text in ticks] == ["0", "90"]
-    assert_close(figure.axes[0].get_xticks(), -np.log([100, 10]))
-    assert_close(figure.axes[0].lines[0].get_xdata(), -np.log([100, 10]))
+def test_learns(sample: dict[str, nb.Dataset]) -> None:
+    """A small network learns both datasets, and is traced only once."""
+    for name, least in (("mnist", 85), ("fashion_mnist", 75)):
+        before = nb.train_step.experimental_get_tracing_count()
+        start = nb.init_weights(0, (784, 30, 10))
+        trained = nb.train(start, sample[name].train, 200, seed=0)
+        assert nb.train_step.experimental_get_tracing_count() <= before + 1
+        assert nb.accuracy(start, *sample[name].validation) < 30
+        assert nb.accuracy(trained, *sample[name].validation) > least

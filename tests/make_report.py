@@ -86,7 +86,7 @@ def main() -> None:
     document.core_properties.author = ""
     document.core_properties.comments = ""
     page = document.sections[0]
-    page.top_margin = page.bottom_margin = Cm(1.2)
+    page.top_margin = page.bottom_margin = Cm(1)
     page.left_margin = page.right_margin = Cm(2.2)
     for name in ("Normal", "Caption"):
         document.styles[name].font.size = Pt(10)
@@ -94,7 +94,7 @@ def main() -> None:
     for line in HEADER:
         document.add_paragraph(line).paragraph_format.space_after = Pt(0)
     document.add_heading(TITLE, 1)
-    drawing = document.add_picture(io.BytesIO(picture), Cm(14))
+    drawing = document.add_picture(io.BytesIO(picture), Cm(13))
     drawing._inline.docPr.set("descr", ALT_TEXT)
     document.add_paragraph(f"Figure 1. {CAPTION}", "Caption")
     for paragraph in TEXT:

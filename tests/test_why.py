@@ -12,7 +12,7 @@ DRAW = np.random.default_rng(0).normal
 OUTPUTS = 5 + DRAW(size=(300, 8)) @ (DRAW(size=(8, 8)) * 0.6 ** np.arange(8))
 SUBSETS = [frozenset(chosen) for size in range(5)
            for chosen in itertools.combinations([1, 2, 3, 4], size)]
-FAVOUR = {"weights": [2, 1, 1, 1], "units": [1, 1, 1, 2]}
+FAVOUR = {"weights": [1.5, 1, 1, 1], "units": [1, 1, 1, 2.5]}  # The stored.
 
 
 def misalign_slowly(first: np.ndarray, second: np.ndarray) -> float:
@@ -145,7 +145,8 @@ def test_spend_unevenly(rule: str, k: float, wide: list) -> None:
         for spent in (sparsities, k):
             copy = nb.prune(wide, spent, scores)
             zeros.append(100 * sum(np.sum(w == 0) for w in copy[:-1]) / total)
-    assert np.ptp(zeros) <= 0.011
+    # Of all weights, percent: a unit has up to 0.04, a weight next to nothing.
+    assert np.ptp(zeros) <= (0.03 if rule == "units" else 0.001)
 
 
 def test_lamp_scores() -> None:

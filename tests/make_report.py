@@ -34,8 +34,8 @@ TEXT = [
     "times by weights. Second, with ten or more times fewer, weights lead by "
     "their rule alone: at random, units keep more. Third, at k = 90 most of "
     "what lost weights cost is lost in the first matrix, about half of what "
-    "lost units cost in the narrow last hidden layer. With 2.5 times the share "
-    "left there, and as many zeros, k = 80 by units keeps 89.6 %.",
+    "lost units cost in the narrow last hidden layer. With twice the share "
+    "left there, and as many zeros, k = 80 by units keeps 89.4 %.",
     "Why can so much go? My hypothesis: layers are redundant. Many units are "
     "never active; the others say a few things many times.",
     "Speed: without 60 % of its units the network is about 300 % faster (4.2 "

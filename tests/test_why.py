@@ -10,15 +10,9 @@ import pytest
 assert_close = np.testing.assert_allclose
 DRAW = np.random.default_rng(0).normal
 OUTPUTS = 5 + DRAW(size=(300, 8)) @ (DRAW(size=(8, 8)) * 0.6 ** np.arange(8))
+ALL = frozenset([1, 2, 3, 4])
 SUBSETS = [frozenset(chosen) for size in range(5)
-           for chosen in itertools.combinations([1, 2, 3, 4], size)]
-FAVOUR = {"weights": [1.5, 1, 1, 1], "units": [1, 1, 1, 2.5]}  # The stored.
-
-
-def misalign_slowly(first: np.ndarray, second: np.ndarray) -> float:
-    """Computes 1 - cos²."""
-    product = np.sum(first * second) ** 2
-    return 1 - product / (np.sum(first**2) * np.sum(second**2))
+           for chosen in itertools.combinations(ALL, size)]
 
 
 def test_points_lost(network: list) -> None:
@@ -29,150 +23,136 @@ def test_points_lost(network: list) -> None:
     split = nb.Split(images, labels)
     copy = nb.prune(network, 60, nb.unit_scores)
     lost = nb.points_lost(network, copy, split)
-    assert {*lost} == {*SUBSETS}
-    dense = nb.accuracy(network, *split)
-    for pruned, points in lost.items():
+    assert len(lost) == 16
+    for pruned in SUBSETS:
         mixed = [copy[i] if i + 1 in pruned else network[i] for i in range(5)]
-        assert points == pytest.approx(dense - nb.accuracy(mixed, *split))
+        expected = nb.accuracy(network, *split) - nb.accuracy(mixed, *split)
+        assert lost[pruned] == pytest.approx(expected)
     row = nb.locate_loss(network, copy, split)
-    assert row["points lost"] == lost[frozenset([1, 2, 3, 4])] > 10
-    for number, part in nb.shapley(lost).items():
-        others = frozenset([1, 2, 3, 4]) - {number}
-        assert row[f"matrix {number}"] == part
-        assert row[f"{number} left whole"] == lost[others]
-    assert len(row) == 9 and {*nb.MATRICES} < {*row}
+    assert row.pop("points lost") == lost[ALL] > 10
+    for i, part in nb.shapley(lost).items():
+        assert row.pop(nb.MATRICES[i - 1]) == part
+        assert row.pop(nb.LEFT_WHOLE[i - 1]) == lost[ALL - {i}]
+    assert not row
 
 
 def test_shapley() -> None:
-    """Parts are averages over orders, hence over sets with these weights."""
-    lost = {chosen: 50 * DRAW() for chosen in SUBSETS}
-    lost[frozenset()] = 0
+    """Averages over orders are averages over sets with these weights."""
+    lost = {chosen: DRAW() for chosen in SUBSETS}
     parts = nb.shapley(lost)
     assert [*parts] == [1, 2, 3, 4]
-    assert sum(parts.values()) == pytest.approx(lost[frozenset([1, 2, 3, 4])])
     for matrix, part in parts.items():
-        assert part == pytest.approx(sum(
-            math.factorial(len(s)) * math.factorial(3 - len(s)) / 24
-            * (lost[s | {matrix}] - lost[s])
-            for s in SUBSETS if matrix not in s))
-    # A matrix that costs nothing in any company gets nothing.
-    idle = {s: lost[s - {3}] for s in lost}
-    assert nb.shapley(idle)[3] == pytest.approx(0)
-    # Two that cost the same in every company get the same.
-    swap = {1: 4, 2: 2, 3: 3, 4: 1}
-    alike = {s: lost[s] + lost[frozenset(swap[i] for i in s)] for s in lost}
-    parts = nb.shapley(alike)
-    assert parts[1] == pytest.approx(parts[4]) != pytest.approx(parts[2])
+        expected = 0
+        for others in SUBSETS:
+            if matrix not in others:
+                gain = lost[others | {matrix}] - lost[others]
+                expected += gain / 4 / math.comb(3, len(others))
+        assert part == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
-def test_directions(share: float) -> None:
+def test_directions() -> None:
     """As few components are counted as hold the share of the variance."""
     lengths = np.linalg.svd(OUTPUTS - OUTPUTS.mean(axis=0), compute_uv=False)
     shares = np.cumsum(lengths**2) / np.sum(lengths**2)
-    count = 1 + np.flatnonzero(shares >= share)[0]
-    assert nb.directions(OUTPUTS, share) == count
-    assert share < 0.99 or nb.directions(OUTPUTS) == count
-    assert nb.directions(OUTPUTS[:, :1], share) == 1
-    assert nb.directions(np.ones((9, 4)), share) == 0
+    for share in [0.5, 0.9, 0.99]:
+        count = nb.directions(OUTPUTS, share)
+        assert count == 1 + np.sum(shares < share)
+    assert nb.directions(OUTPUTS) == count > 1
+    assert nb.directions(OUTPUTS[:, :1]) == 1
+    assert nb.directions(np.ones((9, 4))) == 0
 
 
-@pytest.mark.parametrize("size", [0, 0.3, 0.9])
-def test_add_error(size: float) -> None:
+def test_add_error() -> None:
     """The error has the size and, beside the outputs, its own direction."""
     error = DRAW(size=OUTPUTS.shape) - 2 * OUTPUTS
-    before = OUTPUTS.copy(), error.copy()
-    changed = nb.add_error(OUTPUTS, error, size)
-    assert_close(misalign_slowly(OUTPUTS, changed), size, atol=1e-9)
-    assert_close(nb.misalignment(-3 * OUTPUTS, changed), size, atol=1e-9)
-    rest = error - np.sum(error * OUTPUTS) / np.sum(OUTPUTS**2) * OUTPUTS
-    scale = np.linalg.norm(changed - OUTPUTS) / np.linalg.norm(rest)
-    assert_close(changed - OUTPUTS, rest * scale, atol=1e-9)
-    assert (before[0] == OUTPUTS).all() and (before[1] == error).all()
+    along = np.sum(error * OUTPUTS) / np.sum(OUTPUTS**2) * OUTPUTS
+    for size in [0.3, 0.9]:
+        changed = nb.add_error(OUTPUTS, error, size)
+        cosine = np.sum(OUTPUTS * changed) / np.sqrt(
+            np.sum(OUTPUTS**2) * np.sum(changed**2))
+        assert 1 - cosine**2 == pytest.approx(size)
+        assert nb.misalignment(-3 * OUTPUTS, changed) == pytest.approx(size)
+        scales = (changed - OUTPUTS) / (error - along)
+        assert scales.min() == pytest.approx(scales.max()) and scales.min() > 0
 
 
 def test_make_errors() -> None:
     """Errors lose 80 % of weights, or of the layer before; rotated alike."""
-    matrix, inputs = DRAW(size=(40, 20)).astype("f4"), np.eye(40, dtype="f4")
-    made, same, other = (nb.make_errors(inputs, matrix, i) for i in (0, 0, 1))
-    for kind, error in made.items():
-        assert (error == same[kind]).all() and (error != other[kind]).any()
-    for kind in ("weights", "units"):
-        assert np.count_nonzero(made[kind]) == 640
-        assert_close(made[kind], -matrix * (made[kind] != 0))
-    turned, units = made["units, rotated"], made["units"]
-    assert np.count_nonzero(units.any(axis=1)) == 32
+    matrix = DRAW(size=(40, 20)).astype(np.float32)
+    made, other = [nb.make_errors(np.eye(40), matrix, i) for i in [0, 1]]
+    weights, units, turned = made.values()
+    for error in [weights, units]:
+        assert_close(error, -matrix * (error != 0))
+        assert np.sum(error != 0) == 640
+    assert np.sum(units.any(axis=1)) == 32 < np.sum(weights.any(axis=1))
     assert_close(turned @ turned.T, units @ units.T, atol=1e-4)
     assert np.abs(turned - units).max() > 1
+    for name, error in made.items():
+        assert (error != other[name]).any()
 
 
 def test_compare_answers(network: list) -> None:
-    """Answers are those of the rest, after a ReLU, less their mean."""
-    outputs, error = DRAW(size=(2, 200, 10)).astype(np.float32)
-    logits = [(y.clip(0) @ network[3]).clip(0) @ network[4]
-              for y in (outputs, outputs + error)]
-    differ = logits[0].argmax(axis=1) != logits[1].argmax(axis=1)
-    centred = [y - y.mean(axis=1, keepdims=True) for y in logits]
-    changed, size = nb.compare_answers(
-        network[3:], outputs, outputs + error).values()
-    assert changed == pytest.approx(100 * np.mean(differ))
-    assert 5 < changed < 95
-    assert size == pytest.approx(nb.misalignment(*centred), rel=1e-3)
-    same = nb.compare_answers(network[3:], outputs, 2 * outputs)
-    assert_close([*same.values()], 0, atol=1e-5)
+    """Answers are the logits that the rest computes after a ReLU."""
+    outputs, changed = DRAW(size=(2, 200, 10))
+    before, after = [(array.clip(0) @ network[3]).clip(0) @ network[4]
+                     for array in [outputs, changed]]
+    differ = before.argmax(axis=1) != after.argmax(axis=1)
+    found = nb.compare_answers(network[3:], outputs, changed)
+    assert found == pytest.approx({
+        "predictions changed (%)": 100 * np.mean(differ),
+        "error of logits": nb.misalignment(before, after)}, 1e-3)
 
 
-@pytest.fixture(scope="module")
-def wide() -> list[np.ndarray]:
-    """Draws matrices of the challenge's shapes."""
-    draw = np.random.default_rng(1).standard_normal
-    return [draw(shape, np.float32) for shape in itertools.pairwise(nb.SIZES)]
-
-
-@pytest.mark.parametrize("rule", FAVOUR)
-@pytest.mark.parametrize("k", [80, 90, 95])
-def test_spend_unevenly(rule: str, k: float, wide: list) -> None:
-    """All matrices together lose as much; the favoured one keeps more."""
-    scores = [nb.RULES[rule](matrix) for matrix in wide[:-1]]
-    total = sum(matrix.size for matrix in wide[:-1])
-    zeros = []
-    for favour in ([1] * 4, FAVOUR[rule]):
-        sparsities = nb.spend_unevenly(wide, k, favour)
-        kept = (100 - sparsities) / favour
-        assert_close(kept, kept[0])
-        if favour == [1] * 4:
-            assert_close(sparsities, k, atol=1e-4)
-        for spent in (sparsities, k):
-            copy = nb.prune(wide, spent, scores)
-            zeros.append(100 * sum(np.sum(w == 0) for w in copy[:-1]) / total)
-    # Of all weights, percent: a unit has up to 0.04, a weight next to nothing.
-    assert np.ptp(zeros) <= (0.03 if rule == "units" else 0.001)
+@pytest.mark.parametrize("method, favoured", [("weights", 0), ("units", 3)])
+def test_spend_unevenly(method: str, favoured: int) -> None:
+    """Zeros are as many as evenly, and shares follow the favours."""
+    network = [np.random.default_rng(1).random(shape, np.float32) + 1
+               for shape in itertools.pairwise(nb.SIZES)]
+    scores = [nb.RULES[method](matrix) for matrix in network[:-1]]
+    sizes = np.array([matrix.size for matrix in network[:-1]])
+    units = np.array(nb.SIZES[1:-1])
+    for favour, k in itertools.product([1, 1.5, 2, 2.5, 3], [80, 90]):
+        favours = np.ones(4)
+        favours[favoured] = favour
+        assert nb.favour_one(method, favour) == favours.tolist()
+        sparsities = nb.spend_unevenly(network, k, favours)
+        copy = nb.prune(network, sparsities, scores)
+        zeros = sum(np.sum(matrix == 0) for matrix in copy)
+        # Half a unit of the last matrix is 0.0105 % of all weights.
+        limit = 0.01 if favour < 3 else 0.0105
+        assert abs(100 * zeros / sizes.sum() - k) < limit
+        # Units, rounded; the last matrix makes up for the three others.
+        kept = units * (1 - sparsities / 100)
+        assert_close(kept, np.rint(kept))
+        exact = units * favours * (1 - k / 100)
+        exact *= sizes.sum() / (sizes @ favours)
+        assert (np.abs(kept - exact) <= [0.5, 0.5, 0.5, 3.5]).all()
 
 
 def test_lamp_scores() -> None:
     """A square is divided by the squares of its matrix not below it."""
-    for scores in (DRAW(size=(6, 7)), np.abs(DRAW(size=9)), DRAW(size=(5, 1))):
-        before = scores.copy()
-        slow = [one**2 / sum(other**2 for other in scores.flat
-                             if other**2 >= one**2) for one in scores.flat]
-        lamp = nb.lamp_scores(scores)
-        assert_close(lamp, np.reshape(slow, scores.shape))
-        assert (scores == before).all()
+    scores = DRAW(size=(6, 7))
+    lamp = nb.lamp_scores(scores)
+    assert lamp.shape == (6, 7)
+    for found, score in zip(lamp.flat, scores.flat):
+        larger = [other**2 for other in scores.flat if abs(other) >= abs(score)]
+        assert found == pytest.approx(score**2 / sum(larger))
 
 
-@pytest.mark.parametrize("rule", nb.RULES)
-@pytest.mark.parametrize("k", [0, 33, 80, 100])
-def test_one_threshold(rule: str, k: float, network: list) -> None:
+@pytest.mark.parametrize("method", nb.RULES)
+def test_one_threshold(method: str, network: list) -> None:
     """The smallest scores of all matrices go, at most k % of the weights."""
-    network = [w * scale for w, scale in zip(network, (1, 3, 0.5, 2, 1))]
-    scores = [nb.RULES[rule](matrix) for matrix in network[:-1]]
-    sparsities = nb.one_threshold(network, k, scores)
-    copy = nb.prune(network, sparsities, scores)
-    zeros = sum(np.sum(matrix == 0) for matrix in copy[:-1])
-    limit = k / 100 * sum(matrix.size for matrix in network[:-1])
-    piece = 1 if rule == "weights" else 20  # The largest.
-    assert limit - piece < zeros <= limit + 1e-9
-    masks = [nb.keep_mask(*pair) for pair in zip(scores, sparsities)]
-    gone, kept = (np.concatenate([s[m == i] for s, m in zip(scores, masks)])
-                  for i in (0, 1))
-    assert np.max(gone, initial=0) < np.min(kept, initial=np.inf)
+    scores = [nb.RULES[method](matrix) for matrix in network[:-1]]
+    pieces = []
+    for i, array in enumerate(scores):
+        weights = network[i].size / array.size
+        pieces += [(score, i, weights) for score in array.flat]
+    for k in [0, 33, 80, 100]:
+        left = k / 100 * sum(matrix.size for matrix in network[:-1])
+        gone = np.zeros(4)
+        for _, i, weights in sorted(pieces):
+            left -= weights
+            if left < 0:
+                break
+            gone[i] += 100 / scores[i].size
+        assert_close(nb.one_threshold(network, k, scores), gone)

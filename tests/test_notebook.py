@@ -59,3 +59,18 @@ def test_preset_can_be_replaced(code: list[nbformat.NotebookNode]) -> None:
     """The tagged cell is one assignment of a text."""
     (cell,) = [c for c in code if "parameters" in c.metadata.get("tags", [])]
     assert re.fullmatch('PRESET = "full" *(#.*)?', cell.source.strip())
+
+
+def test_optional_cells(notebook: nbformat.NotebookNode) -> None:
+    """A failure in sections 7 to 10 stops nothing; one before them does."""
+    section = 0
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            numbers = re.findall(r"(?m)^## (\d+) ", cell.source)
+            section = int(numbers[-1]) if numbers else section
+            continue
+        tags = cell.metadata.get("tags", [])
+        figure_only = "plt.show()" in cell.source and section != 6
+        optional = "definitions" not in tags and (
+            7 <= section <= 10 or figure_only)
+        assert ("raises-exception" in tags) == optional, cell.source

@@ -28,7 +28,7 @@ def test_points_lost(network: list) -> None:
         mixed = [copy[i] if i + 1 in pruned else network[i] for i in range(5)]
         expected = nb.accuracy(network, *split) - nb.accuracy(mixed, *split)
         assert lost[pruned] == pytest.approx(expected)
-    row = nb.locate_loss(network, copy, split)
+    row = nb.locate_points(network, copy, split)
     assert row.pop("points lost") == lost[ALL] > 10
     for i, part in nb.shapley(lost).items():
         assert row.pop(nb.MATRICES[i - 1]) == part
@@ -63,17 +63,23 @@ def test_directions() -> None:
 
 
 def test_add_error() -> None:
-    """The error has the size and, beside the outputs, its own direction."""
+    """The error keeps its direction, at two thirds of the outputs' length."""
     error = DRAW(size=OUTPUTS.shape) - 2 * OUTPUTS
-    along = np.sum(error * OUTPUTS) / np.sum(OUTPUTS**2) * OUTPUTS
-    for size in [0.3, 0.9]:
-        changed = nb.add_error(OUTPUTS, error, size)
-        cosine = np.sum(OUTPUTS * changed) / np.sqrt(
-            np.sum(OUTPUTS**2) * np.sum(changed**2))
-        assert 1 - cosine**2 == pytest.approx(size)
-        assert nb.misalignment(-3 * OUTPUTS, changed) == pytest.approx(size)
-        scales = (changed - OUTPUTS) / (error - along)
-        assert scales.min() == pytest.approx(scales.max()) and scales.min() > 0
+    added = nb.add_error(OUTPUTS, error) - OUTPUTS
+    ratio = np.linalg.norm(added) / np.linalg.norm(OUTPUTS)
+    assert ratio == pytest.approx(2 / 3)
+    assert nb.misalignment(added, error) == pytest.approx(0, abs=1e-9)
+    assert np.sum(added * error) > 0
+
+
+def test_misalignment() -> None:
+    """The error is 1 - cos², whatever the lengths and signs."""
+    error = DRAW(size=OUTPUTS.shape)
+    error -= np.sum(error * OUTPUTS) / np.sum(OUTPUTS**2) * OUTPUTS
+    error *= np.linalg.norm(OUTPUTS) / np.linalg.norm(error)
+    for length in [0, 0.5, 2]:
+        found = nb.misalignment(-3 * OUTPUTS, OUTPUTS + length * error)
+        assert found == pytest.approx(length**2 / (1 + length**2), abs=1e-9)
 
 
 def test_make_errors() -> None:
@@ -82,10 +88,13 @@ def test_make_errors() -> None:
     made, other = [nb.make_errors(np.eye(40), matrix, i) for i in [0, 1]]
     weights, units, turned = made.values()
     for error in [weights, units]:
-        assert_close(error, -matrix * (error != 0))
-        assert np.sum(error != 0) == 640
-    assert np.sum(units.any(axis=1)) == 32 < np.sum(weights.any(axis=1))
-    assert_close(turned @ turned.T, units @ units.T, atol=1e-4)
+        lost = np.isclose(error, -matrix)
+        assert np.sum(lost) == 640
+        assert_close(error[~lost], 4 * matrix[~lost], 1e-6)
+    lost_rows = [np.isclose(error, -matrix).all(axis=1).sum()
+                 for error in [weights, units]]
+    assert lost_rows[0] < 10 and lost_rows[1] == 32
+    assert_close(turned @ turned.T, units @ units.T, atol=1e-2)
     assert np.abs(turned - units).max() > 1
     for name, error in made.items():
         assert (error != other[name]).any()
@@ -114,7 +123,7 @@ def test_spend_unevenly(method: str, favoured: int) -> None:
     for favour, k in itertools.product([1, 1.5, 2, 2.5, 3], [80, 90]):
         favours = np.ones(4)
         favours[favoured] = favour
-        assert nb.favour_one(method, favour) == favours.tolist()
+        assert nb.make_favours(method, favour) == favours.tolist()
         sparsities = nb.spend_unevenly(network, k, favours)
         copy = nb.prune(network, sparsities, scores)
         zeros = sum(np.sum(matrix == 0) for matrix in copy)
@@ -148,7 +157,7 @@ def test_one_threshold(method: str, network: list) -> None:
         weights = network[i].size / array.size
         pieces += [(score, i, weights) for score in array.flat]
     for k in [0, 33, 80, 100]:
-        left = k / 100 * sum(matrix.size for matrix in network[:-1])
+        left = round(k / 100 * sum(matrix.size for matrix in network[:-1]))
         gone = np.zeros(4)
         for _, i, weights in sorted(pieces):
             left -= weights

@@ -58,7 +58,8 @@ def test_download(paths: Paths, monkeypatch: Patch) -> None:
     calls = []
     for file, md5 in nb.MD5.items():
         name, base = file.split("/")
-        url = f"{nb.FOLDERS[name]}/{base}-ubyte.gz"
+        url = ("https://storage.googleapis.com/"
+               f"{nb.FOLDERS[name]}/{base}-ubyte.gz")
         calls.append(mock.call(url, f"md5:{md5}"))
     assert retrieve.call_args_list == calls
     assert len({*nb.MD5.values()}) == 8

@@ -125,14 +125,14 @@ def test_find_ticket(monkeypatch: pytest.MonkeyPatch) -> None:
         np.where(matrix != 0, 9 - matrix, 0) for matrix in start])
     monkeypatch.setattr(nb, "train", train)  # The smallest become the largest.
     monkeypatch.setattr(nb, "LENET", [30, 20, 10])
-    initial, ticket = nb.find_ticket("split", 4, 50, 3)
+    initial = nb.init_weights(4, nb.LENET)
+    ticket = nb.find_ticket("split", 4, 50, 3)
     for call, left in zip(train.call_args_list, [600, 480, 384], strict=True):
         assert np.count_nonzero(call.args[0][0]) == left
         assert call.args[1:] == ("split", 50, 4)
     assert np.count_nonzero(ticket[0]) == 307 and ticket[1].all()
-    for i, drawn in enumerate(nb.init_weights(4, nb.LENET)):
-        assert (initial[i] == drawn).all()
-        assert (ticket[i] == np.where(ticket[i] != 0, drawn, 0)).all()
+    for drawn, kept in zip(initial, ticket, strict=True):
+        assert (kept == np.where(kept != 0, drawn, 0)).all()
     assert ticket[0].max() < initial[0][ticket[0] == 0].min()
 
 

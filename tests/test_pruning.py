@@ -110,7 +110,10 @@ def test_compact() -> None:
 
 def test_mean_and_spread() -> None:
     """Groups of several show mean ± sample deviation, groups of one itself."""
-    table = pd.DataFrame({"k": [0, 0, 0, 9], "value": [1, 2, 4.5, 7.3]})
-    groups = table.groupby("k").value
-    assert nb.mean_and_spread(groups).to_dict() == {0: "2.5 ± 1.8", 9: "7.3"}
-    assert nb.mean_and_spread(groups, digits=2)[0] == "2.50 ± 1.80"
+    table = pd.DataFrame({
+        "k": [9, 0, 0, 0], "way": ["a", "b", "b", "b"],
+        "accuracy": [7.3, 1, 2, 4.5], "loss": [0.5, 0.25, 0.25, 0.25]})
+    shown = nb.mean_and_spread(table, ["k"], ["way"])
+    assert shown["a"][9] == "7.3" and shown["b"][0] == "2.5 ± 1.8"
+    shown = nb.mean_and_spread(table, ["way"], ["k"], "loss", digits=2)
+    assert shown[0]["b"] == "0.25 ± 0.00" and shown[9]["a"] == "0.50"

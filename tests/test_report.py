@@ -36,6 +36,16 @@ def test_picture() -> None:
     assert "accuracy" in picture._inline.docPr.get("descr")
 
 
+def test_speed(notebook: nbformat.NotebookNode) -> None:
+    """The increase of speed is the one that the notebook prints."""
+    printed = [output.get("text", "") for cell in notebook.cells
+               for output in cell.get("outputs", [])]
+    (line,) = [text for text in printed if "MNIST: without 60 %" in text
+               and not text.startswith("Fashion")]
+    percent, times = re.findall(r"about (\d+) % faster \((.+?) times", line)[0]
+    assert f"{percent} % faster ({times} times" in " ".join(make_report.TEXT)
+
+
 def test_numbers(notebook: nbformat.NotebookNode) -> None:
     """Decimals of the text stand in an output of the notebook."""
     shown = " ".join(

@@ -27,7 +27,7 @@ WAYS = {
 @pytest.fixture(autouse=True)
 def images(monkeypatch: pytest.MonkeyPatch) -> tf.Tensor:
     """Makes batches and images small, and draws a batch."""
-    monkeypatch.setattr(nb, "BATCH", 60)
+    monkeypatch.setattr(nb, "TIMED_IMAGES", 60)
     monkeypatch.setattr(nb, "SIZES", [12, 10])
     return tf.random.stateless_normal((60, 12), [0, 0])
 
@@ -45,15 +45,16 @@ def test_fast_ways(way: str, k: float, network: list, images: tf.Tensor
         run = WAYS[way](copy, tile)
         np.testing.assert_allclose(run(images), expected, rtol=0,
                                    atol=1e-5 * np.abs(expected).max())
-        graph = run.get_concrete_function().graph.as_graph_def()
+        graph = run.get_concrete_function(images).graph.as_graph_def()
         assert ("While" in str(graph)) == (tile < 60)  # It loops over tiles.
 
 
 @pytest.mark.parametrize("k", [0, 80])
-def test_compacted_is_small(k: float, network: list) -> None:
+def test_compacted_is_small(k: float, network: list, images: tf.Tensor
+                            ) -> None:
     """The compacted way multiplies by the compacted matrices, and no more."""
     copy = nb.prune(network, k, nb.unit_scores)
-    graph = nb.compacted_run(copy, 60).get_concrete_function().graph
+    graph = nb.compacted_run(copy, 60).get_concrete_function(images).graph
     shapes = []
     for operation in graph.get_operations():
         assert operation.type != "GatherV2"
@@ -63,11 +64,12 @@ def test_compacted_is_small(k: float, network: list) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_device(way: str, network: list) -> None:
+def test_device(way: str, network: list, images: tf.Tensor) -> None:
     """Weights are on the device that is asked for, and so are products."""
     device = tf.config.list_logical_devices("CPU")[-1].name
     with tf.device(device):
-        graph = WAYS[way](network, 60).get_concrete_function().graph
+        run = WAYS[way](network, 60)
+        graph = run.get_concrete_function(images).graph
     assert len(graph.captures) > 1  # The smallest matrices are none.
     for tensor, _ in graph.captures:
         assert tensor.device.endswith(device)
@@ -96,4 +98,3 @@ def test_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
     assert log.mock_calls == turn * 4
     assert table.to_numpy().tolist() == [[1000, 2000], [3000, 4000]]
     assert table.columns.to_list() == [*runs]
-    assert table.columns.names == ["way", "k"]

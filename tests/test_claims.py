@@ -133,9 +133,9 @@ CLAIMS = {  # Words of the notebook, and what has to hold for them.
         lambda d: all(
             r["wide"](d, k, "100 units left in layer 4", "matrix 4")
             < r["wide"](d, k, "standard", "matrix 4") / 4 for k in (80, 90))),
-    "still thirty or more at k = 90": lambda r: for_both(
-        lambda d: r["wide"](
-            d, 90, "100 units left in layer 4", "points lost") > 30),
+    "still more than half as many at k = 90": lambda r: for_both(
+        lambda d: r["wide"](d, 90, "100 units left in layer 4", "points lost")
+        > r["wide"](d, 90, "standard", "points lost") / 2),
     "**it is their direction that does the harm**": lambda r: for_both(
         lambda d: all(
             r["heard"](d, i, "units", "trained")
